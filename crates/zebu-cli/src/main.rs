@@ -1,0 +1,3 @@
+//! The `zebu` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Sessions, watches and request order: joins the tree to the outside, event in, effects out.

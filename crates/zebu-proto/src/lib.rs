@@ -1,0 +1,1 @@
+//! The ZooKeeper wire and disk records: identifiers, jute codec, client, transaction and snapshot records.

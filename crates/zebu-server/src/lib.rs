@@ -1,0 +1,1 @@
+//! The zebu server: configuration, sockets, timers, log thread, four-letter words.

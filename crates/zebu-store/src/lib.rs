@@ -1,0 +1,1 @@
+//! Transaction log, snapshots and epoch files in ZooKeeper's own format.

@@ -1,0 +1,1 @@
+//! The znode tree as a deterministic state machine.

@@ -1,0 +1,3 @@
+//! Automation for the zebu workspace.
+
+fn main() {}
