@@ -1,3 +1,43 @@
-//! Automation for the zebu workspace.
+//! `cargo xtask`: automation for the zebu workspace.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use xtask::runner::{self, Selection};
+use xtask::workspace::Workspace;
+
+/// Automation for the zebu workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every test: formatting, lints, the workspace's tests, and interop with real clients and servers.
+    Test(Selection),
+    /// List the steps of `test` with what they do and what they need.
+    Steps,
+}
+
+fn main() -> ExitCode {
+    let workspace = Workspace::locate();
+    let outcome = match Arguments::parse().command {
+        Command::Test(selection) => runner::test(&workspace, &selection),
+        Command::Steps => {
+            runner::list();
+            Ok(true)
+        }
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Java's ZooKeeper: Debian's 3.8.0 and the newest 3.9 from Maven.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::workspace::Workspace;
+
+/// The 3.9 release that suites compare with: the newest one whose artifacts are all published.
+pub const MAVEN_VERSION: &str = "3.9.5";
+
+/// The server's main class; it starts a standalone server when the file names no others.
+pub const SERVER_MAIN: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
+
+/// Debian's folder of Java libraries.
+const DEBIAN_JARS: &str = "/usr/share/java";
+
+/// Which Java ZooKeeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JavaVersion {
+    /// 3.8.0 as Debian 12 ships it.
+    Debian38,
+    /// [`MAVEN_VERSION`] from Maven Central.
+    Maven39,
+}
+
+impl JavaVersion {
+    /// The version number, for tables and messages.
+    pub fn number(self) -> &'static str {
+        match self {
+            Self::Debian38 => "3.8.0",
+            Self::Maven39 => MAVEN_VERSION,
+        }
+    }
+
+    /// The class path with the server, the client, their libraries, and a logger that writes to standard error.
+    ///
+    /// # Errors
+    /// When the libraries are not installed.
+    pub fn class_path(self, workspace: &Workspace) -> Result<OsString> {
+        let jars = match self {
+            Self::Debian38 => debian_jars()?,
+            Self::Maven39 => maven_jars(&maven_folder(workspace))?,
+        };
+        std::env::join_paths(jars).context("a library's path holds a colon")
+    }
+}
+
+/// How to start a JVM.
+#[derive(Clone, Debug, Default)]
+pub struct JavaOptions {
+    /// Size of the heap, fixed (`-Xms` and `-Xmx`), in MiB; the JVM's own choice when absent.
+    pub heap_mib: Option<u32>,
+    /// System properties, without the `-D`.
+    pub properties: Vec<(String, String)>,
+    /// Further options of the JVM, as they stand.
+    pub jvm_flags: Vec<String>,
+}
+
+/// The command that runs `main` of this version; the caller adds the program's arguments.
+///
+/// # Errors
+/// When the libraries are not installed.
+pub fn command(
+    workspace: &Workspace,
+    version: JavaVersion,
+    options: &JavaOptions,
+    main: &str,
+) -> Result<Command> {
+    let mut command = Command::new("java");
+    command.arg("-cp").arg(version.class_path(workspace)?);
+    if let Some(mib) = options.heap_mib {
+        command
+            .arg(format!("-Xms{mib}m"))
+            .arg(format!("-Xmx{mib}m"));
+    }
+    // UTF-8 as on any server of today: digest passwords are decoded by the default charset of the JVM.
+    command.args([
+        "-Dfile.encoding=UTF-8",
+        "-Djava.awt.headless=true",
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    ]);
+    for (name, value) in &options.properties {
+        command.arg(format!("-D{name}={value}"));
+    }
+    command.args(&options.jvm_flags).arg(main);
+    Ok(command)
+}
+
+/// Where the libraries from Maven lie.
+pub fn maven_folder(workspace: &Workspace) -> PathBuf {
+    workspace.interop_target("maven").join(MAVEN_VERSION)
+}
+
+/// The server's jar names its libraries in its manifest; only a logger is missing there.
+fn debian_jars() -> Result<Vec<PathBuf>> {
+    let jars = ["zookeeper.jar", "slf4j-simple.jar"].map(|name| Path::new(DEBIAN_JARS).join(name));
+    for jar in &jars {
+        if !jar.exists() {
+            bail!(
+                "{} is missing: it comes with Debian's packages zookeeper and libslf4j-java",
+                jar.display()
+            );
+        }
+    }
+    Ok(jars.into())
+}
+
+fn maven_jars(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| {
+        format!(
+            "no libraries of ZooKeeper {MAVEN_VERSION} in {}",
+            folder.display()
+        )
+    })?;
+    let mut jars = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "jar") {
+            jars.push(path);
+        }
+    }
+    jars.sort();
+    Ok(jars)
+}

@@ -1,0 +1,163 @@
+//! The list of everything that `cargo xtask test` runs, in order.
+//!
+//! To add a step, write its function (for interop: `interop/<suite>.rs`) and add an entry here. The order is by cost:
+//! what fails fast comes first.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::context::{Context, Tally};
+use crate::install::Need;
+use crate::interop;
+
+/// One step of the test run.
+#[derive(Debug)]
+pub struct Step {
+    /// The name on the command line and in the table.
+    pub name: &'static str,
+    /// What it shows, in one line.
+    pub what: &'static str,
+    /// What must be installed beside the Rust toolchain.
+    pub needs: &'static [Need],
+    /// Runs it. The step fails when this is an error or when any of the counted checks failed.
+    pub run: fn(&Context) -> Result<Tally>,
+}
+
+/// Every step, in the order of the run.
+pub const STEPS: &[Step] = &[
+    Step {
+        name: "format",
+        what: "the sources are formatted by rustfmt",
+        needs: &[Need::Rustfmt],
+        run: |context| cargo(context, &["fmt", "--all", "--check"]),
+    },
+    Step {
+        name: "lint",
+        what: "clippy finds nothing in any target",
+        needs: &[Need::Clippy],
+        run: |context| {
+            cargo(
+                context,
+                &[
+                    "clippy",
+                    "--workspace",
+                    "--all-targets",
+                    "--locked",
+                    "--",
+                    "-D",
+                    "warnings",
+                ],
+            )
+        },
+    },
+    Step {
+        name: "unit",
+        what: "every crate's own tests, and the tidy checks of the workspace",
+        needs: &[],
+        run: |context| {
+            cargo_test(
+                context,
+                &["test", "--workspace", "--locked", "--no-fail-fast"],
+            )
+        },
+    },
+    Step {
+        name: "release",
+        what: "the release build of zebu",
+        needs: &[],
+        run: |context| {
+            cargo(
+                context,
+                &["build", "--release", "--locked", "--package", "zebu-cli"],
+            )
+        },
+    },
+    Step {
+        name: "kazoo",
+        what: "the test suite of Python's kazoo passes on zebu wherever it passes on Java 3.8.0",
+        needs: &[Need::DebianZooKeeper, Need::Java, Need::Kazoo],
+        run: interop::kazoo::run,
+    },
+];
+
+/// Runs cargo with these arguments; success is one passed check.
+fn cargo(context: &Context, arguments: &[&str]) -> Result<Tally> {
+    context.run(Command::new(env!("CARGO")).args(arguments))?;
+    Ok(Tally::ONE_PASSED)
+}
+
+/// Runs `cargo test` and adds up what its test programs report.
+fn cargo_test(context: &Context, arguments: &[&str]) -> Result<Tally> {
+    let (success, output) = context.run_for_result(Command::new(env!("CARGO")).args(arguments))?;
+    let (tally, ignored) = count_tests(&output);
+    if ignored > 0 {
+        bail!("{ignored} tests are marked as ignored: a test runs or is taken out");
+    }
+    if !success && tally.failed == 0 {
+        bail!("cargo test failed without a failing test: see its output");
+    }
+    Ok(tally)
+}
+
+/// Sums up the `test result:` lines of `cargo test`; the second value counts the ignored tests.
+fn count_tests(output: &str) -> (Tally, u64) {
+    let mut tally = Tally::default();
+    let mut ignored = 0;
+    for line in output
+        .lines()
+        .filter(|line| line.starts_with("test result:"))
+    {
+        let number = |what| count_before(line, what);
+        tally = tally.plus(Tally {
+            passed: number(" passed"),
+            failed: number(" failed"),
+        });
+        ignored += number(" ignored");
+    }
+    (tally, ignored)
+}
+
+/// The number right before `word` in `line`, or 0.
+fn count_before(line: &str, word: &str) -> u64 {
+    let Some(end) = line.find(word) else { return 0 };
+    let digits = line[..end]
+        .rsplit(|c: char| !c.is_ascii_digit())
+        .next()
+        .unwrap_or("");
+    digits.parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_several_test_programs_are_added() {
+        let output = "\
+running 2 tests
+test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.02s
+test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.02s
+";
+        assert_eq!(
+            count_tests(output),
+            (
+                Tally {
+                    passed: 15,
+                    failed: 1
+                },
+                2
+            )
+        );
+    }
+
+    #[test]
+    fn step_names_are_unique_and_not_taken_by_the_runner() {
+        let mut names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        names.push("install");
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}
