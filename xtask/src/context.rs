@@ -23,10 +23,7 @@ pub struct Tally {
 
 impl Tally {
     /// One check that passed.
-    pub const ONE_PASSED: Self = Self {
-        passed: 1,
-        failed: 0,
-    };
+    pub const ONE_PASSED: Self = Self { passed: 1, failed: 0 };
 
     /// The counts of both.
     #[must_use]
@@ -58,8 +55,7 @@ impl Context {
         let folder = workspace.logs();
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let log_path = folder.join(format!("{name}.log"));
-        let log = File::create(&log_path)
-            .with_context(|| format!("cannot make {}", log_path.display()))?;
+        let log = File::create(&log_path).with_context(|| format!("cannot make {}", log_path.display()))?;
         Ok(Self {
             workspace,
             log: Arc::new(Mutex::new(log)),
@@ -142,10 +138,7 @@ impl Context {
         let mut reader = BufReader::new(pipe);
         let mut bytes = Vec::new();
         // A pipe that cannot be read has nothing more to give; the exit status decides about the command.
-        while reader
-            .read_until(b'\n', &mut bytes)
-            .is_ok_and(|count| count > 0)
-        {
+        while reader.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
             let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
             self.progress.detail(&line);
             write_line(&self.log, &line);

@@ -62,10 +62,7 @@ impl Need {
             Self::DebianZooKeeper => ["zookeeper.jar", "slf4j-simple.jar"]
                 .iter()
                 .all(|jar| Path::new("/usr/share/java").join(jar).exists()),
-            Self::CClient => {
-                Path::new("/usr/include/zookeeper/zookeeper.h").exists()
-                    && answers("cc", &["--version"])
-            }
+            Self::CClient => Path::new("/usr/include/zookeeper/zookeeper.h").exists() && answers("cc", &["--version"]),
             Self::Go => answers("go", &["version"]),
             Self::Iproute2 => answers("ss", &["--version"]),
             Self::MavenZooKeeper => java::maven_folder(workspace).exists(),
@@ -78,7 +75,13 @@ impl Need {
         match self {
             Self::Rustfmt | Self::Clippy => &[],
             Self::Java => &["default-jdk-headless"],
-            Self::DebianZooKeeper => &["zookeeper", "zookeeper-bin", "libslf4j-java"],
+            Self::DebianZooKeeper => &[
+                "zookeeper",
+                "zookeeper-bin",
+                "libslf4j-java",
+                "libnetty-java",
+                "libservlet-api-java",
+            ],
             Self::CClient => &["libzookeeper-mt-dev", "gcc", "libc6-dev"],
             Self::Go => &["golang-go"],
             Self::Iproute2 => &["iproute2"],
@@ -91,9 +94,7 @@ impl Need {
             }
             // One library of kazoo's harness is built from source.
             Self::Kazoo => {
-                if answers("python3", &["-c", "import venv, ensurepip"])
-                    && answers("cc", &["--version"])
-                {
+                if answers("python3", &["-c", "import venv, ensurepip"]) && answers("cc", &["--version"]) {
                     &[]
                 } else {
                     &["python3", "python3-venv", "python3-dev", "gcc", "libc6-dev"]
@@ -146,11 +147,7 @@ pub fn missing(workspace: &Workspace, needs: &[Need]) -> Option<String> {
 
 /// Installs all Debian packages of all needs at once.
 fn install_packages(context: &Context, absent: &[Need]) -> Result<()> {
-    let packages: BTreeSet<&str> = absent
-        .iter()
-        .flat_map(|need| need.packages())
-        .copied()
-        .collect();
+    let packages: BTreeSet<&str> = absent.iter().flat_map(|need| need.packages()).copied().collect();
     if packages.is_empty() {
         return Ok(());
     }
@@ -166,14 +163,7 @@ fn install_packages(context: &Context, absent: &[Need]) -> Result<()> {
     let mut command = Command::new("apt-get");
     command.env("DEBIAN_FRONTEND", "noninteractive");
     command
-        .args([
-            "-o",
-            patience,
-            "--quiet",
-            "install",
-            "--yes",
-            "--no-install-recommends",
-        ])
+        .args(["-o", patience, "--quiet", "install", "--yes", "--no-install-recommends"])
         .args(packages);
     context.run(&mut command)?;
     Ok(())

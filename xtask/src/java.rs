@@ -42,7 +42,7 @@ impl JavaVersion {
     /// When the libraries are not installed.
     pub fn class_path(self, workspace: &Workspace) -> Result<OsString> {
         let jars = match self {
-            Self::Debian38 => debian_jars()?,
+            Self::Debian38 => present(debian_jars())?,
             Self::Maven39 => maven_jars(&maven_folder(workspace))?,
         };
         std::env::join_paths(jars).context("a library's path holds a colon")
@@ -64,18 +64,11 @@ pub struct JavaOptions {
 ///
 /// # Errors
 /// When the libraries are not installed.
-pub fn command(
-    workspace: &Workspace,
-    version: JavaVersion,
-    options: &JavaOptions,
-    main: &str,
-) -> Result<Command> {
+pub fn command(workspace: &Workspace, version: JavaVersion, options: &JavaOptions, main: &str) -> Result<Command> {
     let mut command = Command::new("java");
     command.arg("-cp").arg(version.class_path(workspace)?);
     if let Some(mib) = options.heap_mib {
-        command
-            .arg(format!("-Xms{mib}m"))
-            .arg(format!("-Xmx{mib}m"));
+        command.arg(format!("-Xms{mib}m")).arg(format!("-Xmx{mib}m"));
     }
     // UTF-8 as on any server of today: digest passwords are decoded by the default charset of the JVM.
     command.args([
@@ -95,27 +88,37 @@ pub fn maven_folder(workspace: &Workspace) -> PathBuf {
     workspace.interop_target("maven").join(MAVEN_VERSION)
 }
 
-/// The server's jar names its libraries in its manifest; only a logger is missing there.
-fn debian_jars() -> Result<Vec<PathBuf>> {
-    let jars = ["zookeeper.jar", "slf4j-simple.jar"].map(|name| Path::new(DEBIAN_JARS).join(name));
-    for jar in &jars {
-        if !jar.exists() {
-            bail!(
-                "{} is missing: it comes with Debian's packages zookeeper and libslf4j-java",
-                jar.display()
-            );
-        }
+/// The server's jar names most of its libraries in its manifest; these are the rest, and a logger.
+const DEBIAN_CLASS_PATH: [&str; 6] = [
+    "zookeeper.jar",
+    "netty-codec.jar",
+    "netty-resolver.jar",
+    "netty-transport-native-unix-common.jar",
+    "servlet-api.jar",
+    "slf4j-simple.jar",
+];
+
+/// The parts of the class path of Debian's server, whether they are there or not.
+pub(crate) fn debian_jars() -> Vec<PathBuf> {
+    DEBIAN_CLASS_PATH
+        .iter()
+        .map(|name| Path::new(DEBIAN_JARS).join(name))
+        .collect()
+}
+
+fn present(jars: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    if let Some(absent) = jars.iter().find(|jar| !jar.exists()) {
+        bail!(
+            "{} is missing: it comes with Debian's package zookeeper or one that it needs",
+            absent.display()
+        );
     }
-    Ok(jars.into())
+    Ok(jars)
 }
 
 fn maven_jars(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).with_context(|| {
-        format!(
-            "no libraries of ZooKeeper {MAVEN_VERSION} in {}",
-            folder.display()
-        )
-    })?;
+    let entries = fs::read_dir(folder)
+        .with_context(|| format!("no libraries of ZooKeeper {MAVEN_VERSION} in {}", folder.display()))?;
     let mut jars = Vec::new();
     for entry in entries {
         let path = entry?.path();

@@ -7,6 +7,7 @@
 //! Nothing here knows the protocol beyond the `srvr` word that tells when a server is ready: suites talk to servers
 //! through real clients.
 
+pub mod bench;
 pub mod context;
 pub mod install;
 pub mod interop;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use xtask::bench;
 use xtask::runner::{self, Selection};
 use xtask::workspace::Workspace;
 
@@ -19,6 +20,14 @@ struct Arguments {
 enum Command {
     /// Run every test: formatting, lints, the workspace's tests, and interop with real clients and servers.
     Test(Selection),
+    /// Run kazoo's suite on the Java server and record what passes, as the measure for zebu.
+    RecordKazoo {
+        /// A test must pass in each of so many runs
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+    },
+    /// Compare zebu with the Java server under load, in memory and in start time.
+    Bench(bench::Options),
     /// List the steps of `test` with what they do and what they need.
     Steps,
 }
@@ -27,6 +36,8 @@ fn main() -> ExitCode {
     let workspace = Workspace::locate();
     let outcome = match Arguments::parse().command {
         Command::Test(selection) => runner::test(&workspace, &selection),
+        Command::RecordKazoo { rounds } => Ok(runner::record_kazoo(&workspace, rounds)),
+        Command::Bench(options) => bench::run(&workspace, &options),
         Command::Steps => {
             runner::list();
             Ok(true)

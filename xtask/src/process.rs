@@ -92,11 +92,7 @@ impl Process {
                 );
             }
             if Instant::now() >= deadline {
-                bail!(
-                    "{} was not ready after {within:?}:\n{}",
-                    self.name,
-                    self.log_tail(40)
-                );
+                bail!("{} was not ready after {within:?}:\n{}", self.name, self.log_tail(40));
             }
             thread::sleep(POLL);
         }
@@ -119,8 +115,7 @@ impl Process {
     /// As [`Process::wait_until`].
     pub fn wait_until_serving(&mut self, address: SocketAddr, within: Duration) -> Result<()> {
         self.wait_until(within, || {
-            four_letter_word(address, "srvr")
-                .is_ok_and(|text| text.starts_with("Zookeeper version"))
+            four_letter_word(address, "srvr").is_ok_and(|text| text.starts_with("Zookeeper version"))
         })
     }
 
@@ -135,11 +130,7 @@ impl Process {
                 return Ok(status);
             }
             if Instant::now() >= deadline {
-                bail!(
-                    "{} still runs after {within:?}:\n{}",
-                    self.name,
-                    self.log_tail(40)
-                );
+                bail!("{} still runs after {within:?}:\n{}", self.name, self.log_tail(40));
             }
             thread::sleep(POLL);
         }
@@ -223,12 +214,7 @@ mod tests {
 
     fn shell(script: &str) -> (Process, tempfile::TempDir) {
         let dir = tempfile::tempdir().unwrap();
-        let process = Process::spawn(
-            "sh",
-            Command::new("sh").args(["-c", script]),
-            &dir.path().join("log"),
-        )
-        .unwrap();
+        let process = Process::spawn("sh", Command::new("sh").args(["-c", script]), &dir.path().join("log")).unwrap();
         (process, dir)
     }
 
@@ -261,16 +247,12 @@ mod tests {
 
     #[test]
     fn stop_is_a_sigterm() {
-        let (mut process, _dir) =
-            shell("trap 'exit 7' TERM; echo trapped; while :; do sleep 0.01; done");
+        let (mut process, _dir) = shell("trap 'exit 7' TERM; echo trapped; while :; do sleep 0.01; done");
         let log = process.log().to_path_buf();
         process
             .wait_until(Duration::from_secs(10), || tail(&log, 1) == "trapped")
             .unwrap();
-        assert_eq!(
-            process.stop(Duration::from_secs(10)).unwrap().code(),
-            Some(7)
-        );
+        assert_eq!(process.stop(Duration::from_secs(10)).unwrap().code(), Some(7));
     }
 
     #[test]

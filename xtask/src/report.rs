@@ -84,10 +84,7 @@ impl Heartbeat {
         let start = Instant::now();
         let thread = thread::spawn(move || {
             while ended.recv_timeout(STILL_RUNNING) == Err(RecvTimeoutError::Timeout) {
-                eprintln!(
-                    "    {name} still running after {:.0} s",
-                    start.elapsed().as_secs_f64()
-                );
+                eprintln!("    {name} still running after {:.0} s", start.elapsed().as_secs_f64());
             }
         });
         Self {
@@ -146,10 +143,7 @@ pub fn table(reports: &[StepReport]) -> String {
         ));
         total = total.plus(report.tally);
     }
-    text.push_str(&format!(
-        "\n{} passed, {} failed\n",
-        total.passed, total.failed
-    ));
+    text.push_str(&format!("\n{} passed, {} failed\n", total.passed, total.failed));
     text
 }
 
@@ -167,10 +161,7 @@ mod tests {
             },
             StepReport {
                 name: "longer",
-                tally: Tally {
-                    passed: 3,
-                    failed: 2,
-                },
+                tally: Tally { passed: 3, failed: 2 },
                 took: Duration::from_secs(61),
             },
         ];

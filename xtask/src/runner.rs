@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::context::{Context, Tally};
 use crate::install::{self, Need};
+use crate::interop::kazoo;
 use crate::report::{self, Heartbeat, Progress, StepReport};
 use crate::steps::{self, Step};
 use crate::workspace::Workspace;
@@ -45,22 +46,32 @@ pub fn test(workspace: &Workspace, selection: &Selection) -> Result<bool> {
     }
     for step in chosen {
         let position = reports.len() + 1;
-        reports.push(run_one(
-            workspace,
-            position,
-            total,
-            step.name,
-            step.what,
-            |context| {
-                if let Some(missing) = install::missing(context.workspace(), step.needs) {
-                    bail!("not run, because this is missing: {missing}");
-                }
-                (step.run)(context)
-            },
-        ));
+        reports.push(run_one(workspace, position, total, step.name, step.what, |context| {
+            if let Some(missing) = install::missing(context.workspace(), step.needs) {
+                bail!("not run, because this is missing: {missing}");
+            }
+            (step.run)(context)
+        }));
     }
     println!("\n{}", report::table(&reports).trim_end());
     Ok(reports.iter().all(StepReport::passed))
+}
+
+/// Renews the record that the step `kazoo` is measured by; `true` when that worked.
+pub fn record_kazoo(workspace: &Workspace, rounds: u32) -> bool {
+    let needs = BTreeSet::from([Need::DebianZooKeeper, Need::Java, Need::Kazoo]);
+    let report = run_one(
+        workspace,
+        1,
+        1,
+        "record-kazoo",
+        "kazoo's suite on the Java server",
+        |context| {
+            install::install(context, &needs)?;
+            kazoo::record(context, rounds)
+        },
+    );
+    report.passed()
 }
 
 /// Prints the steps.
@@ -77,10 +88,7 @@ fn choose(only: &[String]) -> Result<Vec<&'static Step>> {
     for name in only {
         if !steps::STEPS.iter().any(|step| step.name == name) {
             let known: Vec<&str> = steps::STEPS.iter().map(|step| step.name).collect();
-            bail!(
-                "no step is named {name}; the steps are {}",
-                known.join(", ")
-            );
+            bail!("no step is named {name}; the steps are {}", known.join(", "));
         }
     }
     let wanted = |step: &&Step| only.is_empty() || only.iter().any(|name| name == step.name);
@@ -116,10 +124,7 @@ fn judge(progress: &Progress, name: &str, outcome: Result<Tally>, took: Duration
     let seconds = took.as_secs_f64();
     match outcome {
         Ok(tally) if tally.failed == 0 => {
-            progress.finish(&format!(
-                "    {name} passed ({} checks, {seconds:.1} s)",
-                tally.passed
-            ));
+            progress.finish(&format!("    {name} passed ({} checks, {seconds:.1} s)", tally.passed));
             tally
         }
         Ok(tally) => {
@@ -131,10 +136,7 @@ fn judge(progress: &Progress, name: &str, outcome: Result<Tally>, took: Duration
         }
         Err(error) => {
             progress.finish(&format!("    {name} FAILED ({seconds:.1} s): {error:#}"));
-            Tally {
-                passed: 0,
-                failed: 1,
-            }
+            Tally { passed: 0, failed: 1 }
         }
     }
 }

@@ -78,9 +78,7 @@ impl ServerConfig {
     /// Adds a system property.
     #[must_use]
     pub fn property(mut self, name: &str, value: &str) -> Self {
-        self.java
-            .properties
-            .push((name.to_owned(), value.to_owned()));
+        self.java.properties.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -115,16 +113,9 @@ impl Server {
     ///
     /// # Errors
     /// When the product is not installed, or the server does not come up; the text holds the end of its log.
-    pub fn start(
-        workspace: &Workspace,
-        product: Product,
-        dir: &Path,
-        config: &ServerConfig,
-    ) -> Result<Self> {
+    pub fn start(workspace: &Workspace, product: Product, dir: &Path, config: &ServerConfig) -> Result<Self> {
         let mut server = Self::launch(workspace, product, dir, config)?;
-        server
-            .process
-            .wait_until_serving(server.address(), READY_WITHIN)?;
+        server.process.wait_until_serving(server.address(), READY_WITHIN)?;
         Ok(server)
     }
 
@@ -132,22 +123,14 @@ impl Server {
     ///
     /// # Errors
     /// When the product is not installed or cannot be started.
-    pub fn launch(
-        workspace: &Workspace,
-        product: Product,
-        dir: &Path,
-        config: &ServerConfig,
-    ) -> Result<Self> {
+    pub fn launch(workspace: &Workspace, product: Product, dir: &Path, config: &ServerConfig) -> Result<Self> {
         let data = dir.join("data");
         fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
         let file = dir.join("zoo.cfg");
-        fs::write(&file, config.text(&data))
-            .with_context(|| format!("cannot write {}", file.display()))?;
+        fs::write(&file, config.text(&data)).with_context(|| format!("cannot write {}", file.display()))?;
         let mut command = match product {
             Product::Zebu => zebu::serve_command(workspace, &config.java.properties)?,
-            Product::Java(version) => {
-                java::command(workspace, version, &config.java, java::SERVER_MAIN)?
-            }
+            Product::Java(version) => java::command(workspace, version, &config.java, java::SERVER_MAIN)?,
         };
         command.arg(&file).current_dir(dir);
         let log = dir.join(format!("{}.log", product.name()));

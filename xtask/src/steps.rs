@@ -55,23 +55,13 @@ pub const STEPS: &[Step] = &[
         name: "unit",
         what: "every crate's own tests, and the tidy checks of the workspace",
         needs: &[],
-        run: |context| {
-            cargo_test(
-                context,
-                &["test", "--workspace", "--locked", "--no-fail-fast"],
-            )
-        },
+        run: |context| cargo_test(context, &["test", "--workspace", "--locked", "--no-fail-fast"]),
     },
     Step {
         name: "release",
         what: "the release build of zebu",
         needs: &[],
-        run: |context| {
-            cargo(
-                context,
-                &["build", "--release", "--locked", "--package", "zebu-cli"],
-            )
-        },
+        run: |context| cargo(context, &["build", "--release", "--locked", "--package", "zebu-cli"]),
     },
     Step {
         name: "kazoo",
@@ -104,10 +94,7 @@ fn cargo_test(context: &Context, arguments: &[&str]) -> Result<Tally> {
 fn count_tests(output: &str) -> (Tally, u64) {
     let mut tally = Tally::default();
     let mut ignored = 0;
-    for line in output
-        .lines()
-        .filter(|line| line.starts_with("test result:"))
-    {
+    for line in output.lines().filter(|line| line.starts_with("test result:")) {
         let number = |what| count_before(line, what);
         tally = tally.plus(Tally {
             passed: number(" passed"),
@@ -121,10 +108,7 @@ fn count_tests(output: &str) -> (Tally, u64) {
 /// The number right before `word` in `line`, or 0.
 fn count_before(line: &str, word: &str) -> u64 {
     let Some(end) = line.find(word) else { return 0 };
-    let digits = line[..end]
-        .rsplit(|c: char| !c.is_ascii_digit())
-        .next()
-        .unwrap_or("");
+    let digits = line[..end].rsplit(|c: char| !c.is_ascii_digit()).next().unwrap_or("");
     digits.parse().unwrap_or(0)
 }
 
@@ -139,16 +123,7 @@ running 2 tests
 test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.02s
 test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.02s
 ";
-        assert_eq!(
-            count_tests(output),
-            (
-                Tally {
-                    passed: 15,
-                    failed: 1
-                },
-                2
-            )
-        );
+        assert_eq!(count_tests(output), (Tally { passed: 15, failed: 1 }, 2));
     }
 
     #[test]

@@ -13,10 +13,7 @@ use crate::workspace::Workspace;
 pub fn serve_command(workspace: &Workspace, properties: &[(String, String)]) -> Result<Command> {
     let binary = workspace.zebu_binary();
     if !binary.exists() {
-        bail!(
-            "{} is missing: run `cargo build --release` first",
-            binary.display()
-        );
+        bail!("{} is missing: run `cargo build --release` first", binary.display());
     }
     let mut command = Command::new(binary);
     command.arg("serve");
