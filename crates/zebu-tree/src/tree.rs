@@ -1,0 +1,490 @@
+//! The tree itself: nodes, sessions, and how they are looked up.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use ecow::EcoString;
+use foldhash::quality::FixedState;
+use zebu_proto::{AclList, Owner, Perms, SessionId, Stat, StatPersisted, Value, Zxid};
+
+use crate::acl_table::AclTable;
+use crate::hash::SeededMap;
+use crate::index::Index;
+use crate::node::{NONE, Node, ROOT, Slot, Slots};
+use crate::quota::Quotas;
+use crate::snapshot::Captures;
+use crate::{Settings, digest};
+
+/// Where the nodes of the server itself live.
+pub(crate) const SYSTEM: &str = "/zookeeper";
+/// Where quotas live.
+pub(crate) const QUOTA: &str = "/zookeeper/quota";
+/// The node with the configuration of the ensemble.
+pub const CONFIG: &str = "/zookeeper/config";
+
+/// Digests are kept for each zxid divisible by this.
+const DIGEST_LOG_INTERVAL: i64 = 128;
+/// So many digests are kept.
+const DIGEST_LOG_LIMIT: usize = 1024;
+
+/// The replicated state: znodes, sessions, and the last transaction applied.
+pub struct Tree {
+    pub(crate) settings: Settings,
+    pub(crate) slots: Slots,
+    pub(crate) index: Index,
+    pub(crate) acls: AclTable,
+    /// Timeout in milliseconds of each session.
+    pub(crate) sessions: BTreeMap<SessionId, i32>,
+    /// Ephemeral nodes by session; no session has an empty set.
+    pub(crate) ephemerals: SeededMap<SessionId, BTreeSet<Slot>>,
+    pub(crate) containers: BTreeSet<Slot>,
+    pub(crate) ttl_nodes: BTreeSet<Slot>,
+    pub(crate) quotas: Quotas,
+    pub(crate) digest: u64,
+    pub(crate) digest_log: VecDeque<(Zxid, u64)>,
+    pub(crate) last_zxid: Zxid,
+    /// Bytes of all paths and data.
+    pub(crate) data_bytes: u64,
+    pub(crate) captures: Captures,
+}
+
+impl Tree {
+    /// A tree with nothing but the nodes that exist from the start.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let mut tree = Self::without_nodes(settings);
+        tree.add_root(&StatPersisted::default(), Value::from(&[][..]));
+        tree.ensure_system_nodes();
+        tree
+    }
+
+    pub(crate) fn without_nodes(settings: Settings) -> Self {
+        Self {
+            settings,
+            slots: Slots::default(),
+            index: Index::new(settings.hash_seed),
+            acls: AclTable::new(settings.hash_seed),
+            sessions: BTreeMap::new(),
+            ephemerals: SeededMap::with_hasher(FixedState::with_seed(settings.hash_seed)),
+            containers: BTreeSet::new(),
+            ttl_nodes: BTreeSet::new(),
+            quotas: Quotas::default(),
+            digest: 0,
+            digest_log: VecDeque::new(),
+            last_zxid: Zxid::ZERO,
+            data_bytes: 0,
+            captures: Captures::default(),
+        }
+    }
+
+    pub(crate) fn add_root(&mut self, stat: &StatPersisted, data: Value) {
+        let prefix = digest::prefix("", &data);
+        let root = Node::new(ROOT, EcoString::new(), data, crate::acl_table::OPEN, prefix, stat);
+        self.slots.insert(ROOT, root);
+        self.digest = self.digest.wrapping_add(digest::node(prefix, stat));
+    }
+
+    /// The nodes of the server itself appear without a transaction and do not count as created children.
+    pub(crate) fn ensure_system_nodes(&mut self) {
+        let fresh = StatPersisted::default();
+        let config = StatPersisted { aversion: -1, ..fresh };
+        let readable = AclList::new(alloc::vec![zebu_proto::Acl::new(Perms::READ, "world", "anyone")]);
+        for (path, acl, stat) in [
+            (SYSTEM, &AclList::OPEN, fresh),
+            (QUOTA, &AclList::OPEN, fresh),
+            (CONFIG, &readable, config),
+        ] {
+            if self.find(path).is_none()
+                && let Some((parent, name)) = zebu_proto::path::split(path)
+                && let Some(parent) = self.find(parent)
+            {
+                self.insert_node(path, parent, name, Value::from(&[][..]), acl, &stat);
+            }
+        }
+    }
+
+    /// The settings that the tree was made with.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The last transaction applied.
+    #[must_use]
+    pub const fn last_zxid(&self) -> Zxid {
+        self.last_zxid
+    }
+
+    /// The tree digest, 0 if digests are off.
+    #[must_use]
+    pub const fn digest(&self) -> u64 {
+        if self.settings.digest { self.digest } else { 0 }
+    }
+
+    /// Digests after some of the last transactions, oldest first.
+    pub fn digest_log(&self) -> impl Iterator<Item = (Zxid, u64)> + '_ {
+        self.digest_log.iter().copied()
+    }
+
+    /// Number of nodes, the root included.
+    #[must_use]
+    pub const fn node_count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Bytes of all paths and data.
+    #[must_use]
+    pub const fn data_bytes(&self) -> u64 {
+        self.data_bytes
+    }
+
+    /// Number of ordinary ephemeral nodes.
+    #[must_use]
+    pub fn ephemeral_count(&self) -> usize {
+        self.ephemerals.values().map(BTreeSet::len).sum()
+    }
+
+    /// All sessions with their timeouts in milliseconds, by id.
+    pub fn sessions(&self) -> impl Iterator<Item = (SessionId, i32)> + '_ {
+        self.sessions.iter().map(|(session, timeout)| (*session, *timeout))
+    }
+
+    /// A session's timeout in milliseconds.
+    #[must_use]
+    pub fn session_timeout(&self, session: SessionId) -> Option<i32> {
+        self.sessions.get(&session).copied()
+    }
+
+    /// Sessions that own ephemeral nodes, by id.
+    #[must_use]
+    pub fn sessions_with_ephemerals(&self) -> Vec<SessionId> {
+        let mut sessions: Vec<SessionId> = self.ephemerals.keys().copied().collect();
+        sessions.sort_unstable();
+        sessions
+    }
+
+    /// Paths of a session's ephemeral nodes.
+    #[must_use]
+    pub fn ephemerals(&self, session: SessionId) -> Vec<String> {
+        self.ephemerals
+            .get(&session)
+            .into_iter()
+            .flatten()
+            .map(|slot| self.path_of(*slot))
+            .collect()
+    }
+
+    /// The node at `path`. The empty string is the root, like `/`.
+    #[must_use]
+    pub fn node(&self, path: &str) -> Option<NodeView<'_>> {
+        self.find(path).map(|slot| NodeView { tree: self, slot })
+    }
+
+    /// Number of all descendants of the node at `path`, itself not counted.
+    #[must_use]
+    pub fn descendants(&self, path: &str) -> Option<usize> {
+        let top = self.find(path)?;
+        if top == ROOT {
+            return Some(self.slots.len() - 1);
+        }
+        Some(self.subtree(top).count() - 1)
+    }
+
+    /// Paths of containers and TTL nodes that are to be removed now.
+    ///
+    /// A container goes when it has no children and had one once, or was never used for longer than
+    /// `never_used_ms_max` (0: that never ends). A TTL node goes when it has no children and was not written to for its
+    /// time.
+    ///
+    /// Source: `org.apache.zookeeper.server.ContainerManager.getCandidates`.
+    #[must_use]
+    pub fn expired_containers(&self, now_ms: i64, never_used_ms_max: i64) -> Vec<String> {
+        let candidates = self.containers.iter().chain(&self.ttl_nodes);
+        let expired = candidates.filter(|slot| self.is_container_over(**slot, now_ms, never_used_ms_max));
+        expired.map(|slot| self.path_of(*slot)).collect()
+    }
+
+    fn is_container_over(&self, slot: Slot, now_ms: i64, never_used_ms_max: i64) -> bool {
+        let node = self.slots.node(slot);
+        let stat = node.stat();
+        let idle_ms = now_ms.saturating_sub(stat.mtime);
+        node.children() == 0
+            && match self.settings.owner_rules.owner(stat.ephemeral_owner) {
+                Owner::Container => stat.cversion > 0 || (never_used_ms_max != 0 && idle_ms > never_used_ms_max),
+                Owner::Ttl(ttl_ms) => ttl_ms != 0 && idle_ms > ttl_ms,
+                Owner::None | Owner::Session(_) => false,
+            }
+    }
+
+    // Below: what the other modules of this crate build on.
+
+    pub(crate) fn find(&self, path: &str) -> Option<Slot> {
+        if path.is_empty() || path == "/" {
+            return Some(ROOT);
+        }
+        let mut slot = ROOT;
+        for name in zebu_proto::path::components(path)? {
+            slot = self.index.find(&self.slots, slot, name)?;
+        }
+        Some(slot)
+    }
+
+    pub(crate) fn find_child(&self, parent: Slot, name: &str) -> Option<Slot> {
+        self.index.find(&self.slots, parent, name)
+    }
+
+    /// The path of a node; the root's is empty.
+    pub(crate) fn path_of(&self, slot: Slot) -> String {
+        let mut names = Vec::new();
+        let mut at = slot;
+        while at != ROOT {
+            let node = self.slots.node(at);
+            names.push(&node.name);
+            at = node.parent;
+        }
+        let mut path = String::with_capacity(names.iter().map(|name| name.len() + 1).sum());
+        for name in names.iter().rev() {
+            path.push('/');
+            path.push_str(name);
+        }
+        path
+    }
+
+    /// A node and all below it, parents first.
+    pub(crate) fn subtree(&self, top: Slot) -> impl Iterator<Item = Slot> + '_ {
+        let mut at = Some(top);
+        core::iter::from_fn(move || {
+            let slot = at?;
+            at = self.next_in_subtree(top, slot);
+            Some(slot)
+        })
+    }
+
+    fn next_in_subtree(&self, top: Slot, slot: Slot) -> Option<Slot> {
+        let first = self.slots.node(slot).first_child;
+        if first != NONE {
+            return Some(first);
+        }
+        let mut at = slot;
+        while at != top {
+            let node = self.slots.node(at);
+            if node.next_sibling != NONE {
+                return Some(node.next_sibling);
+            }
+            at = node.parent;
+        }
+        None
+    }
+
+    pub(crate) fn children(&self, parent: Slot) -> impl Iterator<Item = &Node> + '_ {
+        let mut at = self.slots.node(parent).first_child;
+        core::iter::from_fn(move || {
+            let node = self.slots.get(at)?;
+            at = node.next_sibling;
+            Some(node)
+        })
+    }
+
+    /// Enters a new node under an existing parent. The parent's counters are the caller's matter, except the number of
+    /// its children.
+    pub(crate) fn insert_node(
+        &mut self,
+        path: &str,
+        parent: Slot,
+        name: &str,
+        data: Value,
+        acl: &AclList,
+        stat: &StatPersisted,
+    ) -> Slot {
+        let slot = self.slots.vacancy(parent);
+        self.capture(slot);
+        let prefix = digest::prefix(path, &data);
+        self.data_bytes += (path.len() + data.len()) as u64;
+        let acl = self.acls.acquire(acl);
+        let mut node = Node::new(parent, name.into(), data, acl, prefix, stat);
+        let first = self.slots.node(parent).first_child;
+        node.next_sibling = first;
+        self.slots.insert(slot, node);
+        if first != NONE {
+            self.slots.node_mut(first).previous_sibling = slot;
+        }
+        let parent = self.slots.node_mut(parent);
+        parent.first_child = slot;
+        parent.set_children(parent.children() + 1);
+        self.index.insert(&self.slots, slot);
+        self.register_owner(slot, stat.ephemeral_owner);
+        self.add_digest(path, prefix, stat);
+        slot
+    }
+
+    /// Takes a node without children out of the tree.
+    pub(crate) fn remove_leaf(&mut self, path: &str, slot: Slot) -> Option<Node> {
+        self.capture(slot);
+        self.index.remove(&self.slots, slot);
+        let node = self.slots.remove(slot)?;
+        if node.previous_sibling == NONE {
+            self.slots.node_mut(node.parent).first_child = node.next_sibling;
+        } else {
+            self.slots.node_mut(node.previous_sibling).next_sibling = node.next_sibling;
+        }
+        if node.next_sibling != NONE {
+            self.slots.node_mut(node.next_sibling).previous_sibling = node.previous_sibling;
+        }
+        let parent = self.slots.node_mut(node.parent);
+        parent.set_children(parent.children() - 1);
+        let stat = node.stat();
+        self.acls.release(node.acl);
+        self.unregister_owner(slot, stat.ephemeral_owner);
+        self.data_bytes -= (path.len() + node.data.len()) as u64;
+        self.subtract_digest(path, node.digest_prefix, &stat);
+        Some(node)
+    }
+
+    /// Replaces a node's stored metadata.
+    pub(crate) fn set_stat(&mut self, path: &str, slot: Slot, stat: &StatPersisted) {
+        self.capture(slot);
+        let node = self.slots.node_mut(slot);
+        let (prefix, old) = (node.digest_prefix, node.stat());
+        node.set_stat(stat);
+        self.subtract_digest(path, prefix, &old);
+        self.add_digest(path, prefix, stat);
+    }
+
+    /// Replaces a node's data and stored metadata.
+    pub(crate) fn set_data(&mut self, path: &str, slot: Slot, data: Value, stat: &StatPersisted) {
+        self.capture(slot);
+        let prefix = digest::prefix(path, &data);
+        let node = self.slots.node_mut(slot);
+        let (old_prefix, old) = (node.digest_prefix, node.stat());
+        self.data_bytes += data.len() as u64;
+        self.data_bytes -= node.data.len() as u64;
+        node.data = data;
+        node.digest_prefix = prefix;
+        node.set_stat(stat);
+        self.subtract_digest(path, old_prefix, &old);
+        self.add_digest(path, prefix, stat);
+    }
+
+    pub(crate) fn set_acl(&mut self, slot: Slot, acl: &AclList) {
+        self.capture(slot);
+        let number = self.acls.acquire(acl);
+        let old = core::mem::replace(&mut self.slots.node_mut(slot).acl, number);
+        self.acls.release(old);
+    }
+
+    fn add_digest(&mut self, path: &str, prefix: u32, stat: &StatPersisted) {
+        if self.settings.digest && digest::covers(path) {
+            self.digest = self.digest.wrapping_add(digest::node(prefix, stat));
+        }
+    }
+
+    fn subtract_digest(&mut self, path: &str, prefix: u32, stat: &StatPersisted) {
+        if self.settings.digest && digest::covers(path) {
+            self.digest = self.digest.wrapping_sub(digest::node(prefix, stat));
+        }
+    }
+
+    fn register_owner(&mut self, slot: Slot, raw: i64) {
+        match self.settings.owner_rules.owner(raw) {
+            Owner::None => {}
+            Owner::Session(session) => {
+                self.ephemerals.entry(session).or_default().insert(slot);
+            }
+            Owner::Container => {
+                self.containers.insert(slot);
+            }
+            Owner::Ttl(_) => {
+                self.ttl_nodes.insert(slot);
+            }
+        }
+    }
+
+    fn unregister_owner(&mut self, slot: Slot, raw: i64) {
+        match self.settings.owner_rules.owner(raw) {
+            Owner::None => {}
+            Owner::Session(session) => {
+                if let Some(nodes) = self.ephemerals.get_mut(&session) {
+                    nodes.remove(&slot);
+                    if nodes.is_empty() {
+                        self.ephemerals.remove(&session);
+                    }
+                }
+            }
+            Owner::Container => {
+                self.containers.remove(&slot);
+            }
+            Owner::Ttl(_) => {
+                self.ttl_nodes.remove(&slot);
+            }
+        }
+    }
+
+    pub(crate) fn advance(&mut self, zxid: Zxid) {
+        if zxid > self.last_zxid {
+            self.last_zxid = zxid;
+        }
+        if self.settings.digest && zxid.0 % DIGEST_LOG_INTERVAL == 0 {
+            if self.digest_log.len() == DIGEST_LOG_LIMIT {
+                self.digest_log.pop_front();
+            }
+            self.digest_log.push_back((zxid, self.digest));
+        }
+    }
+
+    /// Sets the last transaction applied without applying one: a new epoch starts, or a state was loaded.
+    pub fn set_last_zxid(&mut self, zxid: Zxid) {
+        self.last_zxid = zxid;
+    }
+}
+
+/// A node as readers see it.
+#[derive(Clone, Copy)]
+pub struct NodeView<'a> {
+    tree: &'a Tree,
+    slot: Slot,
+}
+
+impl<'a> NodeView<'a> {
+    /// Its data.
+    #[must_use]
+    pub fn data(&self) -> &'a Value {
+        &self.tree.slots.node(self.slot).data
+    }
+
+    /// Its metadata as clients see it.
+    #[must_use]
+    pub fn stat(&self) -> Stat {
+        let node = self.tree.slots.node(self.slot);
+        node.stat()
+            .to_stat(node.data.len(), node.children(), self.tree.settings.owner_rules)
+    }
+
+    /// Its metadata as stored.
+    #[must_use]
+    pub fn stored_stat(&self) -> StatPersisted {
+        self.tree.slots.node(self.slot).stat()
+    }
+
+    /// Its ACL.
+    #[must_use]
+    pub fn acl(&self) -> &'a AclList {
+        self.tree.acls.list(self.tree.slots.node(self.slot).acl)
+    }
+
+    /// Number of its children.
+    #[must_use]
+    pub fn children_count(&self) -> u32 {
+        self.tree.slots.node(self.slot).children()
+    }
+
+    /// Names of its children, in no particular order.
+    pub fn children(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let tree = self.tree;
+        tree.children(self.slot).map(|node| node.name.as_str())
+    }
+
+    pub(crate) fn digest_prefix(&self) -> u32 {
+        self.tree.slots.node(self.slot).digest_prefix
+    }
+}
