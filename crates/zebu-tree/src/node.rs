@@ -207,10 +207,8 @@ impl Slots {
     }
 
     pub(crate) fn get(&self, slot: Slot) -> Option<&Node> {
-        self.chunks
-            .get(slot as usize / CHUNK)?
-            .get(slot as usize % CHUNK)?
-            .as_ref()
+        let node = self.chunks.get(slot as usize / CHUNK)?.get(slot as usize % CHUNK)?;
+        if node.is_vacant() { None } else { Some(node) }
     }
 
     /// The node in a slot that is known to hold one.
@@ -261,11 +259,8 @@ impl Slots {
 
     /// Takes a node out of its slot.
     pub(crate) fn remove(&mut self, slot: Slot) -> Option<Node> {
-        let node = self
-            .chunks
-            .get_mut(slot as usize / CHUNK)?
-            .get_mut(slot as usize % CHUNK)?
-            .take()?;
+        self.get(slot)?;
+        let node = core::mem::replace(self.node_mut(slot), Node::vacant());
         self.used -= 1;
         self.free.insert(slot);
         Some(node)
