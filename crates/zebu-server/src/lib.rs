@@ -1,1 +1,3 @@
 //! The zebu server: configuration, sockets, timers, log thread, four-letter words.
+
+pub mod config;
