@@ -104,7 +104,7 @@ impl Need {
     }
 }
 
-/// Installs what is not there yet; each need is one check.
+/// Installs what is not there yet. That is no check of zebu, and counts as none.
 ///
 /// # Errors
 /// When something cannot be installed; the text says by which command a person can do it.

@@ -64,6 +64,12 @@ pub const STEPS: &[Step] = &[
         run: |context| cargo(context, &["build", "--release", "--locked", "--package", "zebu-cli"]),
     },
     Step {
+        name: "servers",
+        what: "zebu and the Java servers start, stop, and start again on their data",
+        needs: &[Need::Java, Need::DebianZooKeeper, Need::MavenZooKeeper],
+        run: interop::servers::run,
+    },
+    Step {
         name: "kazoo",
         what: "the test suite of Python's kazoo passes on zebu wherever it passes on Java 3.8.0",
         needs: &[Need::DebianZooKeeper, Need::Java, Need::Kazoo],

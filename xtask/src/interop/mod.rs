@@ -5,3 +5,4 @@
 //! folder `interop/<suite>` of the workspace.
 
 pub mod kazoo;
+pub mod servers;
