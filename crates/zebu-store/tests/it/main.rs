@@ -1,0 +1,5 @@
+//! The store as its users see it.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod round_trip;
+mod support;

@@ -1,0 +1,149 @@
+//! A receiver that remembers everything, and short ways to make records.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use zebu_proto::jute::Write as _;
+use zebu_proto::snapshot::{NodeRecord, encode_node};
+use zebu_proto::txn::{Txn, TxnHeader, TxnRecord};
+use zebu_proto::{AclList, SessionId, StatPersisted, Value, WallMillis, Xid, Zxid};
+use zebu_store::{
+    RealDisk, Recovered, RecoverySink, Sections, SinkError, SnapshotDigest, SnapshotFile, Store, StoreError,
+    StoreOptions,
+};
+
+/// Everything that recovery gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) sessions: BTreeMap<i64, i32>,
+    pub(crate) acls: BTreeMap<i64, AclList>,
+    pub(crate) nodes: BTreeMap<String, (Option<Vec<u8>>, i64, StatPersisted)>,
+    pub(crate) digest: Option<SnapshotDigest>,
+    pub(crate) txns: Vec<(Zxid, Vec<u8>)>,
+    pub(crate) begins: usize,
+}
+
+impl RecoverySink for Seen {
+    fn begin(&mut self) {
+        *self = Self {
+            begins: self.begins + 1,
+            ..Self::default()
+        };
+    }
+
+    fn session(&mut self, session: SessionId, timeout_ms: i32) -> Result<(), SinkError> {
+        self.sessions.insert(session.0, timeout_ms);
+        Ok(())
+    }
+
+    fn acl(&mut self, key: i64, acl: AclList) -> Result<(), SinkError> {
+        self.acls.insert(key, acl);
+        Ok(())
+    }
+
+    fn node(&mut self, node: NodeRecord<'_>) -> Result<(), SinkError> {
+        if node.acl_key != -1 && !self.acls.contains_key(&node.acl_key) {
+            return Err(format!("unknown ACL {}", node.acl_key).into());
+        }
+        let data = node.data.map(<[u8]>::to_vec);
+        self.nodes
+            .insert(node.path.into_owned(), (data, node.acl_key, node.stat));
+        Ok(())
+    }
+
+    fn digest(&mut self, digest: SnapshotDigest) {
+        self.digest = Some(digest);
+    }
+
+    fn txn(&mut self, record: TxnRecord, raw: &[u8]) -> Result<(), SinkError> {
+        assert_eq!(record.to_vec(), raw);
+        self.txns.push((record.header.zxid, raw.to_vec()));
+        Ok(())
+    }
+}
+
+impl Seen {
+    pub(crate) fn zxids(&self) -> Vec<i64> {
+        self.txns.iter().map(|(zxid, _)| zxid.0).collect()
+    }
+}
+
+fn byte(zxid: i64) -> u8 {
+    u8::try_from(zxid & 0x7f).unwrap()
+}
+
+/// A transaction of `zxid` whose body depends on it, `size` bytes of data.
+pub(crate) fn txn(zxid: i64, size: usize) -> Vec<u8> {
+    let txn = Txn::SetData {
+        path: format!("/node-{zxid}"),
+        data: Value::from(&vec![byte(zxid); size][..]),
+        version: 1,
+    };
+    TxnRecord {
+        header: TxnHeader {
+            session: SessionId(0x1234),
+            cxid: Xid(i32::from(byte(zxid))),
+            zxid: Zxid(zxid),
+            time: WallMillis(1_700_000_000_000),
+            op: txn.op(),
+        },
+        txn,
+        digest: None,
+    }
+    .to_vec()
+}
+
+pub(crate) fn options(dir: &Path) -> StoreOptions {
+    StoreOptions {
+        prealloc_bytes: 64 << 10,
+        ..StoreOptions::new(dir)
+    }
+}
+
+pub(crate) fn open(options: &StoreOptions) -> Store {
+    Store::open(Arc::new(RealDisk), options.clone()).unwrap()
+}
+
+pub(crate) fn recover(store: &Store) -> Result<(Seen, Recovered), StoreError> {
+    let mut seen = Seen::default();
+    let recovered = store.recover(&mut seen)?;
+    Ok((seen, recovered))
+}
+
+/// A snapshot of a root node with `children` below it.
+pub(crate) fn write_snapshot(store: &Store, zxid: i64, children: usize, sections: Sections) -> SnapshotFile {
+    let mut writer = store.snapshot_writer(Zxid(zxid)).unwrap();
+    writer.write(&snapshot_body(zxid, children)).unwrap();
+    writer.finish(sections).unwrap()
+}
+
+/// Sessions, ACL table and nodes.
+pub(crate) fn snapshot_body(zxid: i64, children: usize) -> Vec<u8> {
+    let mut body = Vec::new();
+    body.int(1);
+    body.long(77);
+    body.int(6000);
+    body.int(1);
+    body.long(1);
+    AclList::OPEN.encode(&mut body);
+    let stat = StatPersisted {
+        czxid: Zxid(zxid),
+        ..StatPersisted::default()
+    };
+    encode_node(&mut body, "", &Value::NULL, -1, &stat);
+    for child in 0..children {
+        let data = Value::from(&vec![b'd'; child % 200][..]);
+        encode_node(&mut body, &format!("/child-{child}"), &data, 1, &stat);
+    }
+    body.string("/");
+    body
+}
+
+pub(crate) fn write_log(store: &Store, after: i64, zxids: impl IntoIterator<Item = i64>) {
+    let mut writer = store.log_writer(Zxid(after));
+    for zxid in zxids {
+        writer.append(Zxid(zxid), &txn(zxid, 100)).unwrap();
+    }
+    writer.flush().unwrap();
+}
