@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -42,7 +42,7 @@ enum Command {
     Fill(TreeArgs),
     /// Read back every znode of a tree that `fill` made with the same options.
     Check(TreeArgs),
-    /// Wait until the server grants a session; print the milliseconds it took.
+    /// Wait until the server grants a session; print when it did, in microseconds since 1970.
     Wait(WaitArgs),
 }
 
@@ -132,8 +132,12 @@ fn run(command: Command) -> Result<serde_json::Value, BenchError> {
         Command::Fill(args) => Ok(serde_json::json!(args.tree().make(args.server)?)),
         Command::Check(args) => Ok(serde_json::json!(args.tree().check(args.server)?)),
         Command::Wait(args) => {
-            let took = probe::until_serving(args.server, Duration::from_secs(args.limit_seconds))?;
-            Ok(serde_json::json!({ "milliseconds": took.as_secs_f64() * 1000.0 }))
+            let limit = Duration::from_secs(args.limit_seconds);
+            let served_at = probe::until_serving(args.server, limit)?;
+            // Only a clock set before 1970 fails here, and then the difference to another reading is 0 as well.
+            let since_1970 = served_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let micros = u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX);
+            Ok(serde_json::json!({ "served_at_unix_us": micros }))
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::BenchError;
 use crate::session::Session;
@@ -20,7 +20,7 @@ const WORD_TIMEOUT: Duration = Duration::from_millis(100);
 const ANSWER_BYTES_MAX: u64 = 4096;
 
 /// Waits until `server` answers `srvr` as a serving server does and then grants a session, and closes that session.
-/// Returns how long it took, counted from the call.
+/// Returns when that was.
 ///
 /// A granted session is the strictest sign of a server that serves: for it the server has read its data directory and
 /// written and flushed a first transaction. It is not asked for before the word is answered, because a Java server that
@@ -28,16 +28,16 @@ const ANSWER_BYTES_MAX: u64 = 4096;
 ///
 /// # Errors
 /// [`BenchError::NotServing`] after `limit`.
-pub fn until_serving(server: SocketAddr, limit: Duration) -> Result<Duration, BenchError> {
+pub fn until_serving(server: SocketAddr, limit: Duration) -> Result<SystemTime, BenchError> {
     let start = Instant::now();
     loop {
         if says_it_serves(server)
             && let Ok(session) = Session::open(server)
         {
-            let took = start.elapsed();
+            let served_at = SystemTime::now();
             // The figure is taken; a server that dies right now is found out by whoever uses it next.
             let _ = session.close();
-            return Ok(took);
+            return Ok(served_at);
         }
         if start.elapsed() >= limit {
             return Err(BenchError::NotServing {

@@ -66,7 +66,7 @@ impl Environment {
             cores: thread::available_parallelism().map_or(1, usize::from),
             memory_mib: kib / 1024,
             kernel: file("/proc/sys/kernel/osrelease").trim().to_owned(),
-            file_system: output("stat", &["-f", "-c", "%T", "."], folder),
+            file_system: output("findmnt", &["-n", "-o", "FSTYPE", "-T", "."], folder),
             fdatasync_us: fdatasync_us(folder)?,
             java: output("java", &["-version"], folder),
             load_average: load.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0),

@@ -18,6 +18,8 @@ pub enum Better {
     Higher,
     /// Time, memory.
     Lower,
+    /// It says something about the measurement, not about a server.
+    Neither,
 }
 
 /// What a number means.
@@ -40,19 +42,21 @@ struct Row {
     metric: Metric,
     baseline: Vec<f64>,
     contender: Vec<f64>,
-    /// How many times better the contender is, per pair.
+    /// How many times better the contender is, per pair; empty if neither direction is better.
     ratios: Vec<f64>,
-    median_ratio: f64,
+    /// Their median, if there are any.
+    median_ratio: Option<f64>,
 }
 
 impl Row {
     fn complete(mut self) -> Self {
         let ratio = |(&baseline, &contender): (&f64, &f64)| match self.metric.better {
-            Better::Higher => contender / baseline,
-            Better::Lower => baseline / contender,
+            Better::Higher => Some(contender / baseline),
+            Better::Lower => Some(baseline / contender),
+            Better::Neither => None,
         };
-        self.ratios = self.baseline.iter().zip(&self.contender).map(ratio).collect();
-        self.median_ratio = median(&self.ratios);
+        self.ratios = self.baseline.iter().zip(&self.contender).filter_map(ratio).collect();
+        self.median_ratio = (!self.ratios.is_empty()).then(|| median(&self.ratios));
         self
     }
 }
@@ -74,7 +78,7 @@ impl Results {
                     baseline: Vec::new(),
                     contender: Vec::new(),
                     ratios: Vec::new(),
-                    median_ratio: 0.0,
+                    median_ratio: None,
                 });
                 self.rows.len() - 1
             }
@@ -141,7 +145,7 @@ impl Record {
                 spread(&row.baseline),
                 spread(&row.contender),
                 ratios.join(" "),
-                short(row.median_ratio)
+                row.median_ratio.map_or_else(|| "–".to_owned(), short)
             );
             group = &row.metric.group;
         }
@@ -173,8 +177,16 @@ impl Record {
         Ok(stem)
     }
 
+    /// The rows with their ratios; those of one group stand together, where the first of them came up.
     fn rows(&self) -> Vec<Row> {
-        self.results.rows.iter().cloned().map(Row::complete).collect()
+        let mut rows: Vec<Row> = self.results.rows.iter().cloned().map(Row::complete).collect();
+        rows.sort_by_key(|row| {
+            self.results
+                .rows
+                .iter()
+                .position(|other| other.metric.group == row.metric.group)
+        });
+        rows
     }
 }
 
@@ -231,9 +243,19 @@ mod tests {
                 results.add(Seat::Contender, metric(better), value);
             }
             let row = results.rows.remove(0).complete();
-            assert!((row.median_ratio - 2.5).abs() < 1e-9, "{row:?}");
+            assert!((row.median_ratio.unwrap() - 2.5).abs() < 1e-9, "{row:?}");
             assert!(results.rows.is_empty());
         }
+    }
+
+    #[test]
+    fn a_figure_without_a_good_direction_gets_no_ratio() {
+        let mut results = Results::default();
+        results.add(Seat::Baseline, metric(Better::Neither), 10.0);
+        results.add(Seat::Contender, metric(Better::Neither), 5.0);
+        let row = results.rows.remove(0).complete();
+        assert!(row.ratios.is_empty());
+        assert_eq!(row.median_ratio, None);
     }
 
     #[test]

@@ -107,7 +107,7 @@ pub fn measure(bench: &Bench, results: &mut Results) -> Result<()> {
                 add(
                     "generator CPU per operation",
                     "us",
-                    Better::Lower,
+                    Better::Neither,
                     outcome.generator_cpu_us_per_op,
                 );
             }
