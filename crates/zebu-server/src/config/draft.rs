@@ -152,10 +152,8 @@ impl Draft {
         self.check_quorum_sasl(settings)?;
         self.finish_membership(settings)?;
         self.finish_server_id(settings)?;
+        self.finish_role(settings);
         self.check_ensemble(settings)?;
-        if self.config.client.is_none() && self.config.secure_client.is_none() {
-            return Err(self.missing("clientPort", "without a port nobody can connect"));
-        }
         Ok(())
     }
 
@@ -339,7 +337,7 @@ impl Draft {
 
     /// `myid`, and what the line of that server says about this one.
     ///
-    /// Source: `QuorumPeerConfig.setupMyId`, `setupClientPort`, `setupPeerType`.
+    /// Source: `QuorumPeerConfig.setupMyId`, `setupClientPort`.
     fn finish_server_id(&mut self, settings: &Settings) -> Result<(), ConfigError> {
         let Some(sid) = read_my_id(&self.config.data_dir)? else {
             return Ok(());
@@ -351,28 +349,36 @@ impl Draft {
         let key = format!("server.{sid}");
         self.config.client = own_listen(self.config.client, own.client.as_ref(), settings, &key)?;
         self.config.secure_client = own_listen(self.config.secure_client, own.secure_client.as_ref(), settings, &key)?;
-        if self.config.ensemble.role != own.role {
-            if let Some(setting) = settings.get("peerType") {
-                let used = own.role.name();
-                self.notices
-                    .push(Notice::new(&setting.place, NoticeKind::RoleDiffers { used }));
-            }
-            self.config.ensemble.role = own.role;
-        }
         Ok(())
     }
 
-    /// What a member of an ensemble needs.
+    /// What this server takes part in: an observer is one that is listed as such, whatever `peerType` says.
+    ///
+    /// Source: `QuorumPeerConfig.setupPeerType`.
+    fn finish_role(&mut self, settings: &Settings) {
+        let ensemble = &mut self.config.ensemble;
+        let own = self
+            .config
+            .server_id
+            .and_then(|sid| ensemble.membership.members.get(&sid));
+        let role = own.map_or(Role::Participant, |own| own.role);
+        if std::mem::replace(&mut ensemble.role, role) != role
+            && let Some(setting) = settings.get("peerType")
+        {
+            let used = role.name();
+            self.notices
+                .push(Notice::new(&setting.place, NoticeKind::RoleDiffers { used }));
+        }
+    }
+
+    /// What a server alone, and what a member of an ensemble needs. A member may have no port for clients.
     ///
     /// Source: `QuorumPeerConfig.checkValidity`, `SessionTrackerImpl`.
     fn check_ensemble(&mut self, settings: &Settings) -> Result<(), ConfigError> {
         let config = &self.config;
         if !config.is_distributed() {
-            if config.ensemble.membership.members.is_empty() && config.ensemble.role == Role::Observer {
-                let place = settings.place("peerType");
-                let used = Role::Participant.name();
-                self.notices.push(Notice::new(&place, NoticeKind::RoleDiffers { used }));
-                self.config.ensemble.role = Role::Participant;
+            if config.client.is_none() && config.secure_client.is_none() {
+                return Err(self.missing("clientPort", "without a port nobody can connect"));
             }
             return Ok(());
         }

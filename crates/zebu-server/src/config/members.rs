@@ -149,9 +149,12 @@ impl Membership {
         if self.groups.is_empty() && self.weights.is_empty() {
             return Ok(());
         }
-        let grouped = |sid: Sid| self.groups.values().flatten().any(|other| *other == sid);
-        match self.participants().find(|(sid, _)| !grouped(*sid)) {
-            Some((sid, _)) => Err(format!("server {sid} is in no group, but others are")),
+        let grouped: Vec<Sid> = self.groups.values().flatten().copied().collect();
+        if let Some((sid, _)) = self.participants().find(|(sid, _)| !grouped.contains(sid)) {
+            return Err(format!("server {sid} is in no group, but others are"));
+        }
+        match grouped.iter().find(|sid| !self.members.contains_key(sid)) {
+            Some(sid) => Err(format!("there is no server {sid}, but a group has it")),
             None => Ok(()),
         }
     }
@@ -348,6 +351,13 @@ mod tests {
 
         lines.push(("group.2", "3"));
         assert_eq!(membership(&lines).expect("each line is right").check(true), Ok(()));
+
+        let mut stranger = lines.clone();
+        stranger.push(("group.3", "4"));
+        assert_eq!(
+            membership(&stranger).expect("each line is right").check(true),
+            Err("there is no server 4, but a group has it".to_owned())
+        );
 
         lines.push(("group.3", "4:3"));
         assert_eq!(

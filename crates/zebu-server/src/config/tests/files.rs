@@ -305,6 +305,8 @@ fn an_ensemble_needs_its_limits_and_its_number() {
         without("syncLimit=2\n"),
         Err("zoo.cfg: syncLimit is missing: an ensemble needs it".to_owned())
     );
+    let (config, _) = read_as("1", &THREE.replace("clientPort=2181\n", ""), "").expect("others may do without clients");
+    assert_eq!(config.client, None);
     let mut config = load("clientPort=1\ndataDir=/nowhere").config;
     config.ensemble.standalone_enabled = false;
     assert!(config.is_distributed());
