@@ -22,8 +22,9 @@ const STALL: Duration = Duration::from_secs(30);
 /// the same machine takes that time from the server: with a Java server on two cores and 3200 requests on the way, the
 /// generator used 4 us per operation, and the server did a quarter less. A client on another machine would not.
 const GATHER_OUTSTANDING_MIN: usize = 256;
-/// How long it lets them gather. Far shorter than what so many requests wait in the server.
-const GATHER_PAUSE: Duration = Duration::from_millis(1);
+/// How long it lets them gather: a server runs dry in this time only if it answers half a million requests per second
+/// for each 256 outstanding, which none does that has to do work for them.
+const GATHER_PAUSE: Duration = Duration::from_micros(500);
 /// No pause when the last look found this part of all requests answered: the server is fast, and must not run dry.
 const GATHERED_ENOUGH: usize = 16;
 /// Latencies are recorded from 1 ns to here and cut above.
