@@ -1,1 +1,36 @@
-//! Sessions, watches and request order: joins the tree to the outside, event in, effects out.
+//! Sessions, watches and the order of requests.
+//!
+//! Two values, kept apart because they are shared differently:
+//!
+//! * [`Replica`] is what is decided: the tree as of the last transaction applied. Readers look at it through a shared
+//!   reference ([`Replica::read`]); it changes only in [`Node::commit`].
+//! * [`Node`] is what is in flight: sessions, prepared transactions, requests that wait for their turn. It has one
+//!   owner. Events go in ([`Node::connect`], [`Node::requests`], [`Node::flushed`], [`Node::tick`], ...), log records
+//!   and calls of [`Outputs`] come out.
+//!
+//! Watches ([`WatchTable`]) have a small lock of their own, since a read registers its watch while it holds the shared
+//! reference to the replica.
+//!
+//! What a connection, a lock or a clock is, the driver decides: a server or a simulator. This crate builds without
+//! `std`.
+#![no_std]
+
+extern crate alloc;
+
+pub mod auth;
+mod connection;
+mod container;
+mod node;
+mod output;
+mod read;
+mod reply;
+mod session;
+mod watch;
+
+pub use connection::{Answered, Close, ConnId, Connection, Outputs};
+pub use container::ContainerConfig;
+pub use node::{LogBatch, Node, NodeConfig, Now, PendingConnect};
+pub use output::{Chunk, Rope};
+pub use read::{After, Reader, Replica, WatchAccess};
+pub use session::{SessionHandle, SessionTracker};
+pub use watch::{WatchMode, WatchTable, WatchTotals};

@@ -1,0 +1,154 @@
+//! Outgoing bytes of a connection.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use zebu_proto::Value;
+use zebu_proto::client::ReplyHeader;
+use zebu_proto::jute::{Write, begin_frame, end_frame};
+
+/// Values from this size on are shared with the tree in place of being copied.
+const SHARED_BYTES_MIN: usize = 8 * 1024;
+
+/// Bytes on their way to a socket: copied where they are few, shared with the tree where they are many.
+#[derive(Default)]
+pub struct Rope {
+    chunks: VecDeque<Chunk>,
+    tail: Vec<u8>,
+    /// Bytes in `chunks`.
+    chunk_bytes: usize,
+    /// Chunks taken from the front so far: makes positions of chunks absolute.
+    taken: usize,
+}
+
+/// A piece of a [`Rope`].
+pub enum Chunk {
+    /// Bytes that were copied.
+    Owned(Vec<u8>),
+    /// The data of a node.
+    Shared(Value),
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Shared(value) => value.as_bytes(),
+        }
+    }
+}
+
+impl Rope {
+    /// Bytes held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.chunk_bytes + self.tail.len()
+    }
+
+    /// Whether there are no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends a frame with a reply header and what `body` writes.
+    pub fn reply(&mut self, header: ReplyHeader, body: impl FnOnce(&mut Self)) {
+        self.frame(|rope| {
+            header.encode(rope);
+            body(rope);
+        });
+    }
+
+    /// Appends a frame that holds what `payload` writes.
+    pub fn frame(&mut self, payload: impl FnOnce(&mut Self)) {
+        let len_before = self.len();
+        let chunk = self.taken + self.chunks.len();
+        let start = begin_frame(&mut self.tail);
+        payload(self);
+        if chunk == self.taken + self.chunks.len() {
+            end_frame(&mut self.tail, start);
+            return;
+        }
+        // A shared value has cut the tail: the length stands in the chunk that the tail became.
+        let len = i32::try_from(self.len() - len_before - 4).unwrap_or(i32::MAX);
+        if let Some(Chunk::Owned(bytes)) = self.chunks.get_mut(chunk - self.taken) {
+            bytes[start..start + 4].copy_from_slice(&len.to_be_bytes());
+        }
+    }
+
+    fn cut(&mut self) {
+        if !self.tail.is_empty() {
+            self.chunk_bytes += self.tail.len();
+            self.chunks.push_back(Chunk::Owned(core::mem::take(&mut self.tail)));
+        }
+    }
+
+    /// Takes the next piece to be sent.
+    pub fn take_chunk(&mut self) -> Option<Chunk> {
+        if self.chunks.is_empty() {
+            self.cut();
+        }
+        let chunk = self.chunks.pop_front()?;
+        self.chunk_bytes -= chunk.as_ref().len();
+        self.taken += 1;
+        Some(chunk)
+    }
+
+    /// Gives a buffer for the bytes to come, to save an allocation.
+    pub fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if self.tail.capacity() == 0 {
+            buffer.clear();
+            self.tail = buffer;
+        }
+    }
+}
+
+impl Write for Rope {
+    fn put(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+    }
+
+    fn put_shared(&mut self, value: &Value) {
+        if value.len() < SHARED_BYTES_MIN {
+            self.put(value.as_bytes());
+            return;
+        }
+        self.cut();
+        self.chunk_bytes += value.len();
+        self.chunks.push_back(Chunk::Shared(value.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zebu_proto::{Xid, Zxid};
+
+    use super::*;
+
+    fn drain(rope: &mut Rope) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = rope.take_chunk() {
+            bytes.extend_from_slice(chunk.as_ref());
+        }
+        bytes
+    }
+
+    #[test]
+    fn frames_have_their_length_whether_values_are_copied_or_shared() {
+        let mut rope = Rope::default();
+        for len in [0, 10, SHARED_BYTES_MIN, 3, SHARED_BYTES_MIN * 3] {
+            let value = Value::from(&alloc::vec![7; len][..]);
+            rope.reply(ReplyHeader::ok(Xid(1), Zxid(2)), |body| {
+                body.value(&value);
+                body.value(&value);
+                body.int(9);
+            });
+            let expected = 16 + 2 * (4 + len) + 4;
+            assert_eq!(rope.len(), expected + 4);
+            let bytes = drain(&mut rope);
+            assert_eq!(bytes.len(), expected + 4);
+            assert_eq!(bytes[..4], u32::try_from(expected).unwrap().to_be_bytes());
+            assert!(rope.is_empty());
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! Watches: who wants to know about what.
+//!
+//! A watch belongs to a connection, not to a session: it goes with the connection, and the client registers it again.
+//! There are two tables, as in the reference: *data* (from exists, getData, addWatch) and *child* (from getChildren,
+//! addWatch in the mode that is not recursive). In each, a connection can have a path watched in several modes, each on
+//! its own.
+//!
+//! Source: `org.apache.zookeeper.server.watch.WatchManager`, `WatcherMode`.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use foldhash::quality::FixedState;
+use hashbrown::HashMap;
+use zebu_proto::client::{EventType, ReplyHeader, WatchedEvent, WatcherType};
+use zebu_proto::jute::{begin_frame, end_frame};
+use zebu_proto::{AclList, Perms, Xid, Zxid, path};
+use zebu_tree::{Change, Settings, access};
+
+use crate::connection::{ConnId, Connection, Outputs};
+
+type SeededMap<K, V> = HashMap<K, V, FixedState>;
+
+/// How long a watch lasts and what it covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchMode {
+    /// One event.
+    Standard,
+    /// All events of the node and changes of its list of children.
+    Persistent,
+    /// All events of the node and all below it.
+    Recursive,
+}
+
+/// A set of modes.
+type Modes = u8;
+
+impl WatchMode {
+    const fn bit(self) -> Modes {
+        match self {
+            Self::Standard => 1,
+            Self::Persistent => 2,
+            Self::Recursive => 4,
+        }
+    }
+}
+
+const STANDARD: Modes = WatchMode::Standard.bit();
+const PERSISTENT: Modes = WatchMode::Persistent.bit();
+const RECURSIVE: Modes = WatchMode::Recursive.bit();
+const ALL: Modes = STANDARD | PERSISTENT | RECURSIVE;
+
+/// Number of a connection in the table.
+type Key = u32;
+
+/// All watches of a server.
+pub struct WatchTable<C> {
+    data: Manager,
+    child: Manager,
+    connections: Vec<Option<Watching<C>>>,
+    free: Vec<Key>,
+    keys: BTreeMap<ConnId, Key>,
+    hash: FixedState,
+    /// Connections to be told about the change at hand; kept to save allocations.
+    told: Vec<Key>,
+}
+
+/// A connection that watches something.
+struct Watching<C> {
+    conn: C,
+    /// Modes in the data table and in the child table, by path.
+    paths: SeededMap<Arc<str>, (Modes, Modes)>,
+}
+
+/// One of the two tables.
+struct Manager {
+    paths: SeededMap<Arc<str>, Watchers>,
+    /// Number of watches, each mode of each connection counted.
+    watches: usize,
+    /// Number of recursive ones among them.
+    recursive: usize,
+}
+
+/// Those who watch one path in one table.
+enum Watchers {
+    One(Key, Modes),
+    Many(BTreeMap<Key, Modes>),
+}
+
+/// Sums over the data table, for the word `wchs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchTotals {
+    /// Connections that watch something.
+    pub connections: usize,
+    /// Paths that are watched.
+    pub paths: usize,
+    /// Watches.
+    pub watches: usize,
+}
+
+/// What a change means to those who watch a path.
+struct Event<'a> {
+    kind: EventType,
+    path: &'a str,
+    acl: &'a AclList,
+}
+
+impl<C: Connection> WatchTable<C> {
+    /// Nobody watches anything. The seed hides the order of the tables from outside.
+    #[must_use]
+    pub fn new(hash_seed: u64) -> Self {
+        let hash = FixedState::with_seed(hash_seed);
+        Self {
+            data: Manager::new(&hash),
+            child: Manager::new(&hash),
+            connections: Vec::new(),
+            free: Vec::new(),
+            keys: BTreeMap::new(),
+            hash,
+            told: Vec::new(),
+        }
+    }
+
+    /// Registers a watch for the data of a node, or for its coming into being.
+    pub fn add_data(&mut self, conn: &C, path: &str, mode: WatchMode) {
+        self.add(conn, path, mode.bit(), 0);
+    }
+
+    /// Registers a watch for the list of children of a node.
+    pub fn add_child(&mut self, conn: &C, path: &str, mode: WatchMode) {
+        self.add(conn, path, 0, mode.bit());
+    }
+
+    fn add(&mut self, conn: &C, path: &str, data: Modes, child: Modes) {
+        let key = self.key(conn);
+        let Some(watching) = &mut self.connections[key as usize] else {
+            return;
+        };
+        let (path, before) = match watching.paths.get_key_value_mut(path) {
+            Some((path, modes)) => {
+                let before = *modes;
+                *modes = (before.0 | data, before.1 | child);
+                (path.clone(), before)
+            }
+            None => {
+                let path: Arc<str> = self
+                    .data
+                    .shared(path)
+                    .or_else(|| self.child.shared(path))
+                    .unwrap_or_else(|| path.into());
+                watching.paths.insert(path.clone(), (data, child));
+                (path, (0, 0))
+            }
+        };
+        self.data.set(&path, key, before.0, before.0 | data);
+        self.child.set(&path, key, before.1, before.1 | child);
+    }
+
+    fn key(&mut self, conn: &C) -> Key {
+        if let Some(key) = self.keys.get(&conn.id()) {
+            return *key;
+        }
+        let watching = Some(Watching {
+            conn: conn.clone(),
+            paths: SeededMap::with_hasher(self.hash.clone()),
+        });
+        let key = match self.free.pop() {
+            Some(key) => {
+                self.connections[key as usize] = watching;
+                key
+            }
+            None => {
+                self.connections.push(watching);
+                Key::try_from(self.connections.len() - 1).expect("fewer connections than 2^32")
+            }
+        };
+        self.keys.insert(conn.id(), key);
+        key
+    }
+
+    /// Whether a connection has a watch of this type on a path.
+    #[must_use]
+    pub fn contains(&self, conn: ConnId, path: &str, kind: WatcherType) -> bool {
+        let Some(watching) = self
+            .keys
+            .get(&conn)
+            .and_then(|key| self.connections[*key as usize].as_ref())
+        else {
+            return false;
+        };
+        let Some(&(data, child)) = watching.paths.get(path) else {
+            return false;
+        };
+        let (data_mask, child_mask) = masks(kind);
+        match kind {
+            WatcherType::Persistent => data & data_mask != 0,
+            WatcherType::Children | WatcherType::Data | WatcherType::Any | WatcherType::PersistentRecursive => {
+                data & data_mask != 0 || child & child_mask != 0
+            }
+        }
+    }
+
+    /// Removes a connection's watches of this type on a path. Returns whether there were any.
+    pub fn remove(&mut self, conn: ConnId, path: &str, kind: WatcherType) -> bool {
+        let (data, child) = masks(kind);
+        let Some(&key) = self.keys.get(&conn) else { return false };
+        self.take(key, path, data, child)
+    }
+
+    /// Removes modes of one connection on one path from both tables.
+    fn take(&mut self, key: Key, path: &str, data: Modes, child: Modes) -> bool {
+        let Some(watching) = &mut self.connections[key as usize] else {
+            return false;
+        };
+        let Some(modes) = watching.paths.get_mut(path) else {
+            return false;
+        };
+        let before = *modes;
+        let after = (before.0 & !data, before.1 & !child);
+        *modes = after;
+        if after == (0, 0) {
+            watching.paths.remove(path);
+        }
+        self.data.set_existing(path, key, before.0, after.0);
+        self.child.set_existing(path, key, before.1, after.1);
+        before != after
+    }
+
+    /// Forgets a connection and all its watches.
+    pub fn remove_connection(&mut self, conn: ConnId) {
+        let Some(key) = self.keys.remove(&conn) else { return };
+        if let Some(watching) = self.connections[key as usize].take() {
+            for (path, (data, child)) in watching.paths {
+                self.data.set_existing(&path, key, data, 0);
+                self.child.set_existing(&path, key, child, 0);
+            }
+        }
+        self.free.push(key);
+    }
+
+    /// Tells those who watch about a change: in the order of the reference, each connection once for each event.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one change")]
+    pub fn trigger(
+        &mut self,
+        change: Change,
+        path: &str,
+        acl: &AclList,
+        parent_acl: Option<&AclList>,
+        zxid: Zxid,
+        settings: &Settings,
+        outputs: &mut impl Outputs<C>,
+    ) {
+        if self.data.watches == 0 && self.child.watches == 0 {
+            return;
+        }
+        let kind = match change {
+            Change::Created => EventType::NodeCreated,
+            Change::Deleted => EventType::NodeDeleted,
+            Change::DataChanged => EventType::NodeDataChanged,
+        };
+        let event = Event { kind, path, acl };
+        let mut told = core::mem::take(&mut self.told);
+        told.clear();
+        self.data_watchers(path, &mut told);
+        self.tell(&event, zxid, &told, settings, outputs);
+        if change == Change::Deleted {
+            let mut also = Vec::new();
+            self.child_watchers(path, &mut also);
+            also.retain(|key| told.binary_search(key).is_err());
+            self.tell(&event, zxid, &also, settings, outputs);
+        }
+        if let Some(acl) = parent_acl {
+            let event = Event {
+                kind: EventType::NodeChildrenChanged,
+                path: path::event_parent(path),
+                acl,
+            };
+            told.clear();
+            self.child_watchers(event.path, &mut told);
+            self.tell(&event, zxid, &told, settings, outputs);
+        }
+        self.told = told;
+    }
+
+    /// Collects those who watch a path's data, or recursively the path or something above it; one-shot watches go.
+    /// Sorted, each once.
+    fn data_watchers(&mut self, path: &str, told: &mut Vec<Key>) {
+        if self.data.watches == 0 {
+            return;
+        }
+        self.data.collect(path, ALL, told);
+        if self.data.recursive > 0 {
+            let mut above = path;
+            while above != "/" {
+                above = path::event_parent(above);
+                self.data.collect(above, RECURSIVE, told);
+            }
+        }
+        told.sort_unstable();
+        told.dedup();
+        self.consume(path, told, STANDARD, 0);
+    }
+
+    /// Collects those who watch a path's list of children; one-shot watches go. Sorted.
+    fn child_watchers(&mut self, path: &str, told: &mut Vec<Key>) {
+        if self.child.watches == 0 {
+            return;
+        }
+        self.child.collect(path, STANDARD | PERSISTENT, told);
+        told.sort_unstable();
+        self.consume(path, told, 0, STANDARD);
+    }
+
+    fn consume(&mut self, path: &str, told: &[Key], data: Modes, child: Modes) {
+        for key in told {
+            self.take(*key, path, data, child);
+        }
+    }
+
+    /// Sends an event to each of these connections that may read the node. It is encoded once.
+    fn tell(&self, event: &Event<'_>, zxid: Zxid, told: &[Key], settings: &Settings, outputs: &mut impl Outputs<C>) {
+        if told.is_empty() {
+            return;
+        }
+        let frame = event_frame(event.kind, event.path, zxid);
+        for key in told {
+            let Some(watching) = &self.connections[*key as usize] else {
+                continue;
+            };
+            let may_know =
+                event.acl.is_open() || access::permits(event.acl, Perms::READ, &watching.conn.ids(), settings);
+            if may_know {
+                outputs.send(&watching.conn, |rope| zebu_proto::jute::Write::put(rope, &frame));
+            }
+        }
+    }
+
+    /// Sums over the data table.
+    #[must_use]
+    pub fn totals(&self) -> WatchTotals {
+        let watches_data = |watching: &&Watching<C>| watching.paths.values().any(|(data, _)| *data != 0);
+        WatchTotals {
+            connections: self.connections.iter().flatten().filter(watches_data).count(),
+            paths: self.data.paths.len(),
+            watches: self.data.watches,
+        }
+    }
+
+    /// Number of watches in both tables.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.data.watches + self.child.watches
+    }
+
+    /// Whether nobody watches anything.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Connections with the paths that they watch in the data table, by connection.
+    pub fn by_connection(&self) -> impl Iterator<Item = (&C, Vec<&str>)> + '_ {
+        self.keys
+            .values()
+            .filter_map(|key| self.connections[*key as usize].as_ref())
+            .map(|watching| {
+                let watched = watching.paths.iter().filter(|(_, (data, _))| *data != 0);
+                let mut paths: Vec<&str> = watched.map(|(path, _)| &**path).collect();
+                paths.sort_unstable();
+                (&watching.conn, paths)
+            })
+    }
+}
+
+/// The frame of a notification.
+pub(crate) fn event_frame(kind: EventType, path: &str, zxid: Zxid) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(4 + ReplyHeader::BYTES + 12 + path.len());
+    let start = begin_frame(&mut frame);
+    ReplyHeader::ok(Xid::NOTIFICATION, zxid).encode(&mut frame);
+    WatchedEvent { event: kind, path }.encode(&mut frame);
+    end_frame(&mut frame, start);
+    frame
+}
+
+/// The modes that a type of watch means, in the data table and in the child table.
+const fn masks(kind: WatcherType) -> (Modes, Modes) {
+    match kind {
+        WatcherType::Children => (0, STANDARD),
+        WatcherType::Data => (STANDARD, 0),
+        WatcherType::Any => (ALL, ALL),
+        WatcherType::Persistent => (PERSISTENT, PERSISTENT),
+        WatcherType::PersistentRecursive => (RECURSIVE, 0),
+    }
+}
+
+impl Manager {
+    fn new(hash: &FixedState) -> Self {
+        Self {
+            paths: SeededMap::with_hasher(hash.clone()),
+            watches: 0,
+            recursive: 0,
+        }
+    }
+
+    /// The path as it is held already.
+    fn shared(&self, path: &str) -> Option<Arc<str>> {
+        self.paths.get_key_value(path).map(|(path, _)| path.clone())
+    }
+
+    fn collect(&self, path: &str, modes: Modes, told: &mut Vec<Key>) {
+        match self.paths.get(path) {
+            None => {}
+            Some(Watchers::One(key, have)) => {
+                if have & modes != 0 {
+                    told.push(*key);
+                }
+            }
+            Some(Watchers::Many(all)) => {
+                told.extend(all.iter().filter(|(_, have)| **have & modes != 0).map(|(key, _)| *key));
+            }
+        }
+    }
+
+    /// Sets the modes of a connection on a path that may not be in the table yet.
+    fn set(&mut self, path: &Arc<str>, key: Key, before: Modes, after: Modes) {
+        if before == 0 && after != 0 {
+            self.count(before, after);
+            match self.paths.get_mut(path) {
+                None => {
+                    self.paths.insert(path.clone(), Watchers::One(key, after));
+                }
+                Some(watchers) => watchers.set(key, after),
+            }
+        } else {
+            self.set_existing(path, key, before, after);
+        }
+    }
+
+    /// Sets the modes of a connection on a path that it watches already, if it does.
+    fn set_existing(&mut self, path: &str, key: Key, before: Modes, after: Modes) {
+        if before == after {
+            return;
+        }
+        self.count(before, after);
+        if let Some(watchers) = self.paths.get_mut(path) {
+            if after != 0 {
+                watchers.set(key, after);
+            } else if watchers.remove(key) {
+                self.paths.remove(path);
+            }
+        }
+    }
+
+    fn count(&mut self, before: Modes, after: Modes) {
+        let ones = |modes: Modes| modes.count_ones() as usize;
+        self.watches = self.watches + ones(after) - ones(before);
+        self.recursive = self.recursive + ones(after & RECURSIVE) - ones(before & RECURSIVE);
+    }
+}
+
+impl Watchers {
+    fn set(&mut self, key: Key, modes: Modes) {
+        match self {
+            Self::One(one, have) if *one == key => *have = modes,
+            Self::One(one, have) => *self = Self::Many(BTreeMap::from([(*one, *have), (key, modes)])),
+            Self::Many(all) => {
+                all.insert(key, modes);
+            }
+        }
+    }
+
+    /// Removes a connection. Returns whether nobody is left.
+    fn remove(&mut self, key: Key) -> bool {
+        match self {
+            Self::One(one, _) => *one == key,
+            Self::Many(all) => {
+                all.remove(&key);
+                all.is_empty()
+            }
+        }
+    }
+}
