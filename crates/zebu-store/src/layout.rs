@@ -15,6 +15,8 @@ pub(crate) const LOCK_FILE: &str = "zebu.lock";
 
 const LOG_PREFIX: &str = "log.";
 const SNAPSHOT_PREFIX: &str = "snapshot.";
+const CUT_PREFIX: &str = "cut-from-";
+const CUT_INFIX: &str = "-at-";
 
 /// How a snapshot file is compressed; the whole stream is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +72,17 @@ pub(crate) fn log_name(first: Zxid) -> String {
 /// `snapshot.<hex>`, with the ending of its compression.
 pub(crate) fn snapshot_name(zxid: Zxid, compression: Compression) -> String {
     format!("{SNAPSHOT_PREFIX}{:x}{}", zxid.0, compression.suffix())
+}
+
+/// Name of the copy of what was cut off the log file `first` at `offset`; no server reads it.
+pub(crate) fn cut_name(first: Zxid, offset: u64) -> String {
+    format!("{CUT_PREFIX}{}{CUT_INFIX}{offset}", log_name(first))
+}
+
+/// The log file that a [`cut_name`] tells of.
+pub(crate) fn parse_cut_name(name: &str) -> Option<Zxid> {
+    let (log, _) = name.strip_prefix(CUT_PREFIX)?.split_once(CUT_INFIX)?;
+    parse_log_name(log)
 }
 
 pub(crate) fn parse_log_name(name: &str) -> Option<Zxid> {
@@ -154,6 +167,13 @@ mod tests {
         assert_eq!(snapshot_name(Zxid(0xff), Compression::Snappy), "snapshot.ff.snappy");
         assert_eq!(parse_log_name("log.1000000a3"), Some(Zxid(0x1_0000_00a3)));
         assert_eq!(parse_snapshot_name("snapshot.a.gz"), Some((Zxid(10), Compression::Gz)));
+    }
+
+    #[test]
+    fn what_was_cut_is_named_after_its_log() {
+        assert_eq!(cut_name(Zxid(0xa3), 16), "cut-from-log.a3-at-16");
+        assert_eq!(parse_cut_name("cut-from-log.a3-at-16"), Some(Zxid(0xa3)));
+        assert_eq!(parse_log_name("cut-from-log.a3-at-16"), None);
     }
 
     #[test]

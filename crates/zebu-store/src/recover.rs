@@ -239,9 +239,7 @@ impl Store {
         if end == offset {
             return Ok(None);
         }
-        let path = shared
-            .log_dir
-            .join(format!("cut-from-{}-at-{offset}", layout::log_name(file.first)));
+        let path = shared.log_dir.join(layout::cut_name(file.first, offset));
         let copy = || {
             if shared.disk.exists(&path)? {
                 shared.disk.remove(&path)?;

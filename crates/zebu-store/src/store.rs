@@ -156,6 +156,29 @@ impl Shared {
         trusted.insert(path.into());
     }
 
+    /// Whether the snapshot at `path` was loaded or written by this store.
+    pub(crate) fn trusts(&self, path: &Path) -> bool {
+        let trusted = self.trusted.lock().unwrap_or_else(PoisonError::into_inner);
+        trusted.contains(path)
+    }
+
+    /// Removes `paths` in this order, all from `dir`, each durably before the next.
+    pub(crate) fn remove_in_order(
+        &self,
+        dir: &Path,
+        paths: impl IntoIterator<Item = PathBuf>,
+    ) -> Result<(), StoreError> {
+        for path in paths {
+            self.disk
+                .remove(&path)
+                .map_err(|error| StoreError::io("remove", &path, error))?;
+            self.disk
+                .sync_dir(dir)
+                .map_err(|error| StoreError::io("sync", dir, error))?;
+        }
+        Ok(())
+    }
+
     /// Writes a small file as a whole: temporary name, sync, rename, sync of the directory.
     pub(crate) fn write_whole(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.snapshot_dir.join(name);
