@@ -12,6 +12,15 @@
 //! * What Java has and zebu has not is a notice where going on without it is safe, and a refusal where it is not (TLS,
 //!   SASL sessions, ensembles).
 //!
+//! Where zebu reads a file otherwise than Java's 3.9 line, and why:
+//!
+//! * The text is UTF-8, and only what is not UTF-8 is ISO 8859-1: paths have the letters that an editor shows.
+//! * Ten four-letter words are on by default and not one, since they only read ([`FourLetterWords::harmless`]).
+//! * Properties that Java reads without the prefix `zookeeper.`, as `jute.maxbuffer`, may be lines of the file; 18
+//!   spellings that only the documentation has are taken for the working ones.
+//! * `autopurge.purgeInterval` may have a unit (as in Java's 3.10) and does not wrap around when it is long.
+//! * A server alone without any client port is refused; Java starts one that nobody can reach.
+//!
 //! Start reading in `table/`: every key, what it means here, and how its value is read. `settings.rs` decides which
 //! of several values counts, `draft.rs` puts the values together and checks them against one another. Nothing in here
 //! knows a socket or a data directory; of the disk it reads `zoo.cfg`, the dynamic file that it names, and `myid`.

@@ -118,7 +118,7 @@ impl Key {
             .is_some_and(|rest| !rest.is_empty())
     }
 
-    /// Whether a user may write this name: not a pattern, not a dead spelling.
+    /// Whether to suggest this name to somebody who wrote an unknown one.
     pub(super) fn is_suggested(&self) -> bool {
         !matches!(self.meaning, Meaning::DeadSpelling(_))
     }

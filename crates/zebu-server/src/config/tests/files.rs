@@ -238,6 +238,26 @@ fn a_port_given_twice_has_to_be_the_same() {
 }
 
 #[test]
+fn what_the_own_line_asks_for_must_be_possible() {
+    let name = "x".repeat(64);
+    let refused = load_as("1", &format!("server.1=localhost:2888:3888;{name}:2181")).expect_err("no such host");
+    let expected = format!("zoo.cfg:2: server.1={name}: the name has no address: ");
+    assert!(refused.starts_with(&expected), "{refused}");
+
+    let secure = "clientPort=2181\nserver.1=localhost:2888:3888;;2281";
+    assert_eq!(
+        load_as("1", secure),
+        Err("zoo.cfg:3: a secure client port is not supported yet: \
+             there is no TLS; remove the part after the second ; to serve without it"
+            .to_owned())
+    );
+    assert!(
+        load_as("2", secure).is_ok(),
+        "the line of another server opens nothing here"
+    );
+}
+
+#[test]
 fn my_id_is_one_number() {
     let id = |text: &str| load_as(text, "clientPort=2181").map(|config| config.server_id);
     assert_eq!(id("7\n"), Ok(Some(Sid(7))));
