@@ -203,14 +203,15 @@ impl Owner {
     const EXTENDED: i64 = 0xff_i64 << 56;
     const EXTENDED_FEATURE: i64 = 0xffff << 40;
 
-    /// The raw field of this owner.
+    /// The raw field of this owner. There is one form for times to live, also where that of 3.5.3 is read.
+    ///
+    /// Source: `org.apache.zookeeper.server.EphemeralType.TTL.toEphemeralOwner`.
     #[must_use]
-    pub const fn raw(self, rules: OwnerRules) -> i64 {
+    pub const fn raw(self, _rules: OwnerRules) -> i64 {
         match self {
             Self::None => 0,
             Self::Session(session) => session.0,
             Self::Container => Self::CONTAINER,
-            Self::Ttl(ms) if rules.emulate_353 => i64::MIN | ms,
             Self::Ttl(ms) => Self::EXTENDED | ms,
         }
     }
@@ -221,7 +222,7 @@ impl Owner {
 pub struct OwnerRules {
     /// `zookeeper.extendedTypesEnabled`: TTL nodes exist.
     pub extended_types: bool,
-    /// `zookeeper.emulate353TTLNodes`: TTL nodes are written as release 3.5.3 did.
+    /// `zookeeper.emulate353TTLNodes`: TTL nodes as release 3.5.3 wrote them are read.
     pub emulate_353: bool,
 }
 
@@ -237,7 +238,7 @@ impl OwnerRules {
         }
         if self.extended_types {
             if self.emulate_353 && raw < 0 {
-                return Owner::Ttl(raw & !i64::MIN);
+                return Owner::Ttl(raw & Owner::TTL_MS_MAX);
             }
             if raw & Owner::EXTENDED == Owner::EXTENDED && raw & Owner::EXTENDED_FEATURE == 0 {
                 return Owner::Ttl(raw & Owner::TTL_MS_MAX);

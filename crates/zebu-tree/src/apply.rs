@@ -9,7 +9,7 @@ use zebu_proto::{AclList, ErrorCode, Owner, Stat, StatPersisted, Value, Zxid, pa
 
 use crate::node::Slot;
 use crate::quota;
-use crate::tree::{QUOTA, SYSTEM, Tree};
+use crate::tree::{QUOTA, Tree};
 
 /// A change of one node, as those who watch see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +175,11 @@ impl Tree {
         let mut below: Vec<Slot> = self.subtree(top).skip(1).collect();
         while let Some(slot) = below.pop() {
             let path = self.path_of(slot);
-            self.remove_leaf(&path, slot);
+            if let Some(node) = self.remove_leaf(&path, slot)
+                && let Some((parent_path, name)) = path::split(&path)
+            {
+                self.count_deleted(&path, parent_path, name, node.data.len());
+            }
         }
     }
 
@@ -256,19 +260,21 @@ impl Tree {
     // Quotas.
 
     fn count_created(&mut self, node_path: &str, parent_path: &str, name: &str, bytes: usize) {
-        if parent_path.starts_with(QUOTA) {
+        if let Some(limited) = quota::limited_path(parent_path) {
             if name == quota::LIMITS {
-                self.quotas.add(quota::limited_path(parent_path));
+                self.quotas.add(limited);
             } else if name == quota::STATS {
-                self.recount(quota::limited_path(parent_path));
+                self.recount(limited);
             }
         }
         self.adjust_quota(node_path, 1, signed(bytes));
     }
 
     fn count_deleted(&mut self, node_path: &str, parent_path: &str, name: &str, bytes: usize) {
-        if parent_path.starts_with(SYSTEM) && name == quota::LIMITS {
-            self.quotas.remove(quota::limited_path(parent_path));
+        if name == quota::LIMITS
+            && let Some(limited) = quota::limited_path(parent_path)
+        {
+            self.quotas.remove(limited);
         }
         self.adjust_quota(node_path, -1, -signed(bytes));
     }
@@ -319,9 +325,10 @@ impl Tree {
             .filter(|slot| self.slots.node(*slot).name == quota::LIMITS);
         let limited: BTreeSet<String> = limits.map(|slot| self.path_of(self.slots.node(slot).parent)).collect();
         for parent in limited {
-            let limited = quota::limited_path(&parent);
-            self.quotas.add(limited);
-            self.recount(limited);
+            if let Some(limited) = quota::limited_path(&parent) {
+                self.quotas.add(limited);
+                self.recount(limited);
+            }
         }
     }
 }

@@ -230,10 +230,11 @@ impl Slots {
 
     /// The slot that [`Slots::insert`] will take for a child of `parent`.
     pub(crate) fn vacancy(&self, parent: Slot) -> Slot {
-        // The highest free slot leaves the low ones to children of low parents.
-        match self.free.last() {
-            Some(&free) if free > parent => free,
-            _ => self.end(),
+        // The lowest that will do. So a new slot is needed only if all above the parent are taken, and the number of
+        // slots stays below the most nodes there ever were times the depth of the tree.
+        match self.free.range(parent.saturating_add(1)..).next() {
+            Some(&free) => free,
+            None => self.end(),
         }
     }
 

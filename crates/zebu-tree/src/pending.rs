@@ -9,14 +9,15 @@ use alloc::vec::Vec;
 use core::hash::BuildHasher;
 
 use foldhash::quality::FixedState;
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table};
 use zebu_proto::client::{CreateRequest, MultiOp, MultiRequest, Request};
 use zebu_proto::txn::{CreateTxn, CreateTxnKind, Txn, TxnDigest, TxnHeader, TxnRecord};
 use zebu_proto::{
-    AclList, CreateMode, ErrorCode, Id, OpCode, Owner, Perms, RequestedAcl, SessionId, StatPersisted, Value,
-    WallMillis, Xid, Zxid, path,
+    AclList, CreateMode, ErrorCode, Id, OpCode, Owner, OwnerRules, Perms, RequestedAcl, SessionId, StatPersisted,
+    Value, WallMillis, Xid, Zxid, path,
 };
 
+use crate::hash::SeededMap;
 use crate::tree::{CONFIG, QUOTA, SYSTEM};
 use crate::{Settings, Tree, access, digest, quota};
 
@@ -41,16 +42,33 @@ pub struct RequestContext<'a> {
 pub struct Pending {
     records: HashTable<Record>,
     hash: FixedState,
-    /// Zxid and path hash of each record, in the order of their making.
-    order: VecDeque<(Zxid, u64)>,
+    owner_rules: OwnerRules,
+    /// Each record ever written that may still be there, in the order of their making.
+    order: VecDeque<Place>,
+    /// Path hashes of the records of ephemeral nodes by session, in the order of their making; none is empty.
+    owned: SeededMap<SessionId, VecDeque<u64>>,
+    /// Last transaction applied, as far as [`Pending::applied`] was told.
+    applied: Zxid,
     /// Tree digest after the last prepared transaction.
     digest: u64,
     undo: Undo,
 }
 
+/// Where a record was written.
+#[derive(Clone, Copy)]
+struct Place {
+    zxid: Zxid,
+    /// Hash of the path.
+    hash: u64,
+    /// Session of an ephemeral node.
+    owner: Option<SessionId>,
+}
+
 /// A node that a prepared transaction touches.
 struct Record {
     path: Box<str>,
+    /// Hash of the path.
+    hash: u64,
     zxid: Zxid,
     /// `None`: deleted.
     state: Option<NodeState>,
@@ -83,7 +101,10 @@ impl Pending {
         Self {
             records: HashTable::new(),
             hash: FixedState::with_seed(tree.settings().hash_seed),
+            owner_rules: tree.settings().owner_rules,
             order: VecDeque::new(),
+            owned: SeededMap::with_hasher(FixedState::with_seed(tree.settings().hash_seed)),
+            applied: Zxid(i64::MIN),
             digest: tree.digest(),
             undo: Undo::default(),
         }
@@ -96,12 +117,14 @@ impl Pending {
     pub fn prepare(&mut self, tree: &Tree, context: &RequestContext<'_>, request: &Request<'_>) -> TxnRecord {
         self.begin();
         let prepared = match request {
-            Request::Create(create) => self.create(tree, context, create, OutsideMulti),
+            Request::Create(create) => self.create(tree, context, create, create.op, create.ttl_ms),
             Request::Delete { path, version } => self.delete(tree, context, path, *version),
             Request::SetData { path, data, version } => self.set_data(tree, context, path, *data, *version),
             Request::SetAcl { path, acl, version } => self.set_acl(tree, context, path, acl, *version),
             Request::Multi(multi) => Ok(self.multi(tree, context, multi)),
             Request::CloseSession => Ok(self.close_session(tree, context)),
+            // What it takes to change the ensemble is not in the tree. Whoever leads one deals with it before.
+            Request::Reconfig { .. } => Err(ErrorCode::Unimplemented),
             _ => unreachable!("only writes are prepared"),
         };
         self.record(tree.settings(), context, prepared)
@@ -145,14 +168,31 @@ impl Pending {
         self.record(tree.settings(), context, Ok(Txn::Delete { path: path.to_owned() }))
     }
 
+    /// Number of nodes that differ.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
     /// Forgets what belongs to transactions up to `zxid`: they have been applied.
     pub fn applied(&mut self, zxid: Zxid) {
-        while let Some((at, hash)) = self.order.front().copied()
-            && at <= zxid
+        self.applied = zxid;
+        while let Some(place) = self.order.front().copied()
+            && place.zxid <= zxid
         {
             self.order.pop_front();
-            if let Ok(entry) = self.records.find_entry(hash, |record| record.zxid == at) {
+            // The table asks about records with other hashes too.
+            let is_it = |record: &Record| record.hash == place.hash && record.zxid == place.zxid;
+            if let Ok(entry) = self.records.find_entry(place.hash, is_it) {
                 entry.remove();
+            }
+            if let Some(owner) = place.owner
+                && let hashbrown::hash_map::Entry::Occupied(mut owned) = self.owned.entry(owner)
+            {
+                owned.get_mut().pop_front();
+                if owned.get().is_empty() {
+                    owned.remove();
+                }
             }
         }
     }
@@ -163,18 +203,31 @@ impl Pending {
         let mut paths = tree.ephemerals(session);
         if !self.records.is_empty() {
             paths.retain(|path| self.find(path).is_none());
-            let is_owned = |state: &NodeState| {
-                tree.settings().owner_rules.owner(state.stat.ephemeral_owner) == Owner::Session(session)
-            };
-            let pending = self
-                .records
-                .iter()
-                .filter(|record| record.state.as_ref().is_some_and(is_owned));
-            let mut pending: Vec<String> = pending.map(|record| String::from(&*record.path)).collect();
-            pending.sort_unstable();
-            paths.append(&mut pending);
         }
+        let Some(owned) = self.owned.get(&session) else {
+            return paths;
+        };
+        let is_owned = |record: &&Record| {
+            let state = record.state.as_ref();
+            state.is_some_and(|state| self.session_of(state) == Some(session))
+        };
+        let records = owned
+            .iter()
+            .filter_map(|hash| self.records.find(*hash, |record| record.hash == *hash));
+        let mut pending: Vec<String> = records.filter(is_owned).map(|record| (&*record.path).into()).collect();
+        // A node that was created, deleted and created again is found each time.
+        pending.sort_unstable();
+        pending.dedup();
+        paths.append(&mut pending);
         paths
+    }
+
+    /// The session that an ephemeral node belongs to.
+    const fn session_of(&self, state: &NodeState) -> Option<SessionId> {
+        match self.owner_rules.owner(state.stat.ephemeral_owner) {
+            Owner::Session(session) => Some(session),
+            Owner::None | Owner::Container | Owner::Ttl(_) => None,
+        }
     }
 
     fn begin(&mut self) {
@@ -234,33 +287,37 @@ impl Pending {
     fn put(&mut self, zxid: Zxid, path: &str, state: Option<NodeState>) {
         let path = canonical(path);
         let hash = self.hash.hash_one(path);
+        let owner = state.as_ref().and_then(|state| self.session_of(state));
         let record = Record {
             path: path.into(),
+            hash,
             zxid,
             state,
         };
-        let hasher = self.hash.clone();
-        let replaced = match self.records.entry(
-            hash,
-            |other| other.path == record.path,
-            |other| hasher.hash_one(&*other.path),
-        ) {
-            hashbrown::hash_table::Entry::Occupied(mut entry) => Some(core::mem::replace(entry.get_mut(), record)),
-            hashbrown::hash_table::Entry::Vacant(entry) => {
+        let is_it = |other: &Record| other.path == record.path;
+        let replaced = match self.records.entry(hash, is_it, |other| other.hash) {
+            hash_table::Entry::Occupied(mut entry) => Some(core::mem::replace(entry.get_mut(), record)),
+            hash_table::Entry::Vacant(entry) => {
                 entry.insert(record);
                 None
             }
         };
         self.undo.replaced.push((hash, path.into(), replaced));
-        self.order.push_back((zxid, hash));
+        self.order.push_back(Place { zxid, hash, owner });
+        if let Some(owner) = owner {
+            self.owned.entry(owner).or_default().push_back(hash);
+        }
     }
 
-    /// Takes back what was written since `self.undo.replaced` had `mark` entries.
+    /// Takes back what was written since `self.undo.replaced` had `mark` entries. What stands in `order` and `owned` may
+    /// stay: it leads to no record, or to one that was there before.
     fn rollback(&mut self, mark: usize) {
         while self.undo.replaced.len() > mark {
             let Some((hash, path, replaced)) = self.undo.replaced.pop() else {
                 break;
             };
+            // What was applied meanwhile has left the queue and must not come back.
+            let replaced = replaced.filter(|record| record.zxid > self.applied);
             if let Ok(mut entry) = self.records.find_entry(hash, |record| record.path == path) {
                 match replaced {
                     Some(record) => *entry.get_mut() = record,
@@ -299,7 +356,7 @@ impl Pending {
         {
             let mut after = parent.clone();
             after.children = after.children.saturating_sub(1);
-            after.stat.pzxid = zxid;
+            after.stat.pzxid = after.stat.pzxid.max(zxid);
             self.replace(zxid, parent_path, &parent, after);
         }
         self.count_out(path, &node);
@@ -313,21 +370,12 @@ impl Pending {
         tree: &Tree,
         context: &RequestContext<'_>,
         create: &CreateRequest<'_>,
-        _place: OutsideMulti,
-    ) -> Prepared {
-        self.create_as(tree, context, create, create.op)
-    }
-
-    fn create_as(
-        &mut self,
-        tree: &Tree,
-        context: &RequestContext<'_>,
-        create: &CreateRequest<'_>,
         op: OpCode,
+        ttl_ms: i64,
     ) -> Prepared {
         let settings = tree.settings();
         let mode = CreateMode::from_flags(create.flags).ok_or(ErrorCode::BadArguments)?;
-        check_ttl(settings, create, mode, op)?;
+        check_ttl(settings, ttl_ms, mode, op)?;
         check(context.session_is_live, ErrorCode::SessionExpired)?;
         let requested = slash_checked(&create.path)?;
         let (parent_path, _) = path::split(requested).ok_or(ErrorCode::BadArguments)?;
@@ -354,7 +402,7 @@ impl Pending {
 
         let kind = match op {
             OpCode::CreateContainer => CreateTxnKind::Container,
-            OpCode::CreateTtl => CreateTxnKind::Ttl { ttl_ms: create.ttl_ms },
+            OpCode::CreateTtl => CreateTxnKind::Ttl { ttl_ms },
             OpCode::Create2 => CreateTxnKind::Create2 {
                 ephemeral: mode.is_ephemeral(),
             },
@@ -418,8 +466,13 @@ impl Pending {
         let path = deletable(path)?;
         let node = self.node(tree, path).ok_or(ErrorCode::NoNode)?;
         check(node.children == 0, ErrorCode::NotEmpty)?;
-        let owner = tree.settings().owner_rules.owner(node.stat.ephemeral_owner);
-        check(matches!(owner, Owner::Container | Owner::Ttl(_)), ErrorCode::BadVersion)?;
+        // The node that was found may be another one by now, or may have been written to.
+        let is_still_over = match self.owner_rules.owner(node.stat.ephemeral_owner) {
+            Owner::Container => true,
+            Owner::Ttl(ttl_ms) => context.time.0.saturating_sub(node.stat.mtime) > ttl_ms,
+            Owner::None | Owner::Session(_) => false,
+        };
+        check(is_still_over, ErrorCode::BadVersion)?;
         self.remove(tree, context.zxid, path);
         Ok(Txn::DeleteContainer { path: path.to_owned() })
     }
@@ -507,7 +560,10 @@ impl Pending {
         let mut elements = Vec::with_capacity(multi.ops.len());
         for op in &multi.ops {
             let prepared = match op {
-                MultiOp::Create(create) => self.create_as(tree, context, create, promoted(create)),
+                MultiOp::Create(create) => {
+                    let (op, ttl_ms) = inside_multi(create);
+                    self.create(tree, context, create, op, ttl_ms)
+                }
                 MultiOp::Delete { path, version } => self.delete(tree, context, path, *version),
                 MultiOp::SetData { path, data, version } => self.set_data(tree, context, path, *data, *version),
                 MultiOp::Check { path, version } => self.check_version_of(tree, context, path, *version),
@@ -552,15 +608,15 @@ impl Pending {
     }
 }
 
-/// Says at the call that a create is a request of its own: its operation decides the kind of node, not its flags.
-struct OutsideMulti;
-
-/// Inside a multi the flags of a container promote an ordinary create.
-fn promoted(create: &CreateRequest<'_>) -> OpCode {
-    if CreateMode::from_flags(create.flags) == Some(CreateMode::Container) {
-        OpCode::CreateContainer
-    } else {
-        create.op
+/// Inside a multi the flags decide what a create is: its operation, and its time to live.
+///
+/// Source: `org.apache.zookeeper.Op.create`, `Op.Create.getOpcode`.
+fn inside_multi(create: &CreateRequest<'_>) -> (OpCode, i64) {
+    match CreateMode::from_flags(create.flags) {
+        Some(CreateMode::Container) => (OpCode::CreateContainer, -1),
+        Some(mode) if mode.is_ttl() => (OpCode::CreateTtl, create.ttl_ms),
+        _ if create.op == OpCode::CreateTtl => (OpCode::Create, -1),
+        _ => (create.op, create.ttl_ms),
     }
 }
 
@@ -609,15 +665,12 @@ const fn next_version(version: i32) -> i32 {
     }
 }
 
-fn check_ttl(settings: &Settings, create: &CreateRequest<'_>, mode: CreateMode, op: OpCode) -> Result<(), ErrorCode> {
+fn check_ttl(settings: &Settings, ttl_ms: i64, mode: CreateMode, op: OpCode) -> Result<(), ErrorCode> {
     if mode.is_ttl() {
         check(settings.owner_rules.extended_types, ErrorCode::Unimplemented)?;
-        check(
-            create.ttl_ms > 0 && create.ttl_ms <= Owner::TTL_MS_MAX,
-            ErrorCode::BadArguments,
-        )
+        check(ttl_ms > 0 && ttl_ms <= Owner::TTL_MS_MAX, ErrorCode::BadArguments)
     } else {
-        check(create.ttl_ms < 0, ErrorCode::BadArguments)?;
+        check(ttl_ms < 0, ErrorCode::BadArguments)?;
         // Java lets this through and dies when it applies the transaction.
         check(op != OpCode::CreateTtl, ErrorCode::BadArguments)
     }

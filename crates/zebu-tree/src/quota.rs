@@ -16,9 +16,12 @@ pub const LIMITS: &str = "zookeeper_limits";
 /// Name of the node with the usage.
 pub const STATS: &str = "zookeeper_stats";
 
-/// The path that the quota nodes below `parent` are about.
-pub(crate) fn limited_path(parent: &str) -> &str {
-    parent.strip_prefix(QUOTA).unwrap_or(parent)
+/// The path that quota nodes below `parent` are about, the root's being empty. `None` if that is no place for them.
+///
+/// Java looks at the first characters only: to it `/zookeeper/quotaX` is a place for those of `X`.
+pub(crate) fn limited_path(parent: &str) -> Option<&str> {
+    let limited = parent.strip_prefix(QUOTA)?;
+    (limited.is_empty() || limited.starts_with('/')).then_some(limited)
 }
 
 pub(crate) fn limits_path(limited: &str) -> String {

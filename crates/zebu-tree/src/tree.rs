@@ -80,6 +80,7 @@ impl Tree {
 
     pub(crate) fn add_root(&mut self, stat: &StatPersisted, data: Value) {
         let prefix = digest::prefix("", &data);
+        self.data_bytes += data.len() as u64;
         let root = Node::new(ROOT, EcoString::new(), data, crate::acl_table::OPEN, prefix, stat);
         self.slots.insert(ROOT, root);
         self.digest = self.digest.wrapping_add(digest::node(prefix, stat));

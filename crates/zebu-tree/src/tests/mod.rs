@@ -1,5 +1,9 @@
 //! Behaviour of the tree as a whole.
 
+mod replay;
+mod requests;
+mod storage;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -29,16 +33,21 @@ impl Bench {
         }
     }
 
-    fn prepare(&mut self, request: &Request<'_>) -> TxnRecord {
+    /// The context of the next request, of session 7.
+    fn context(&mut self) -> RequestContext<'static> {
         self.zxid = self.zxid.next();
-        let context = RequestContext {
+        RequestContext {
             session: SessionId(7),
             cxid: Xid(1),
             zxid: self.zxid,
             time: WallMillis(1000 + self.zxid.0),
             ids: &[],
             session_is_live: true,
-        };
+        }
+    }
+
+    fn prepare(&mut self, request: &Request<'_>) -> TxnRecord {
+        let context = self.context();
         self.pending.prepare(&self.tree, &context, request)
     }
 
@@ -66,6 +75,14 @@ fn create(path: &str, mode: CreateMode) -> Request<'_> {
         flags: mode.flags(),
         ttl_ms: -1,
     })
+}
+
+fn set_data<'a>(path: &'a str, data: &'a [u8]) -> Request<'a> {
+    Request::SetData {
+        path: path.into(),
+        data: Some(data),
+        version: -1,
+    }
 }
 
 fn delete(path: &str) -> Request<'_> {

@@ -1,0 +1,74 @@
+//! Transactions replayed onto a state that holds later ones already.
+
+use super::*;
+use crate::quota;
+
+fn usage(tree: &Tree, limited: &str) -> (i64, i64) {
+    let path = quota::stats_path(limited);
+    let track = quota::Track::parse(tree.node(&path).unwrap().data().as_bytes());
+    (track.count, track.bytes)
+}
+
+fn with_quota(bench: &mut Bench, limited: &str, limits: &[u8]) {
+    let mut path = String::from("/zookeeper/quota");
+    for name in limited.split('/').skip(1) {
+        path.push('/');
+        path.push_str(name);
+        bench.run(&create(&path, CreateMode::Persistent));
+    }
+    bench.run(&create(&quota::limits_path(limited), CreateMode::Persistent));
+    bench.run(&create(&quota::stats_path(limited), CreateMode::Persistent));
+    bench.run(&set_data(&quota::limits_path(limited), limits));
+}
+
+#[test]
+fn a_delete_replayed_onto_the_next_life_of_a_node_counts_what_it_takes_along() {
+    let mut bench = Bench::new(Settings::default());
+    bench.run(&create("/q", CreateMode::Persistent));
+    with_quota(&mut bench, "/q", b"count=100,bytes=-1");
+    bench.run(&create("/q/a", CreateMode::Persistent));
+    let mut range = Vec::new();
+    for request in [
+        delete("/q/a"),
+        create("/q/a", CreateMode::Persistent),
+        create("/q/a/b", CreateMode::Persistent),
+        create("/q/a/b/c", CreateMode::Persistent),
+    ] {
+        let record = bench.prepare(&request);
+        bench.apply(&record);
+        range.push(record);
+    }
+    assert_eq!(usage(&bench.tree, "/q"), (4, 16));
+    let digest = bench.tree.digest();
+    for record in &range {
+        bench.tree.apply(record, &mut ());
+    }
+    assert_eq!(usage(&bench.tree, "/q"), (4, 16));
+    assert_eq!(bench.tree.digest(), digest);
+}
+
+#[test]
+fn only_the_limits_below_quota_end_a_quota() {
+    let mut bench = Bench::new(Settings::default());
+    bench.run(&create("/zookeeper/q", CreateMode::Persistent));
+    with_quota(&mut bench, "/zookeeper/q", b"count=100,bytes=-1");
+    bench.run(&create("/zookeeper/q/zookeeper_limits", CreateMode::Persistent));
+    assert_eq!(usage(&bench.tree, "/zookeeper/q"), (2, 8));
+    bench.run(&delete("/zookeeper/q/zookeeper_limits"));
+    assert_eq!(usage(&bench.tree, "/zookeeper/q"), (1, 4));
+    bench.run(&create("/zookeeper/q/x", CreateMode::Persistent));
+    assert_eq!(usage(&bench.tree, "/zookeeper/q"), (2, 8));
+    bench.run(&delete("/zookeeper/quota/zookeeper/q/zookeeper_limits"));
+    bench.run(&create("/zookeeper/q/y", CreateMode::Persistent));
+    assert_eq!(usage(&bench.tree, "/zookeeper/q"), (2, 8));
+}
+
+#[test]
+fn a_name_that_starts_like_quota_is_no_quota() {
+    let mut bench = Bench::new(Settings::default());
+    bench.run(&create("/zookeeper/quotaX", CreateMode::Persistent));
+    bench.run(&create("/zookeeper/quotaX/zookeeper_limits", CreateMode::Persistent));
+    bench.run(&create("/zookeeper/quotaX/zookeeper_stats", CreateMode::Persistent));
+    let stats = bench.tree.node("/zookeeper/quotaX/zookeeper_stats").unwrap();
+    assert_eq!(stats.data().as_bytes(), b"data");
+}
