@@ -24,14 +24,21 @@ final class Sessions {
     }
 
     private static void resume(Drive.Run run) throws Exception {
-        Client c = run.start();
-        c.create(run.root + "/e", "", CreateMode.EPHEMERAL);
-        Client again = run.adopt(new Client(run.log, "again", run.address(), 20_000, c.zk.getSessionId(),
-            c.zk.getSessionPasswd()));
-        again.awaitState(KeeperState.SyncConnected);
-        again.exists(run.root + "/e");
-        again.say("same session " + (again.zk.getSessionId() == c.zk.getSessionId()));
-        again.ephemerals("/");
+        Client first = run.start();
+        // Behind a proxy, since a handle whose session another one takes would at once take it back.
+        try (Proxy proxy = new Proxy(run.host, run.port)) {
+            Client c = run.client("owner", proxy.address(), 30_000);
+            c.create(run.root + "/e", "", CreateMode.EPHEMERAL);
+            proxy.cut();
+            c.awaitState(KeeperState.Disconnected);
+            Client again = run.adopt(new Client(run.log, "again", run.address(), 20_000, c.zk.getSessionId(),
+                c.zk.getSessionPasswd()));
+            again.awaitState(KeeperState.SyncConnected);
+            again.exists(run.root + "/e");
+            again.say("same session " + (again.zk.getSessionId() == c.zk.getSessionId()));
+            again.ephemerals("/");
+            first.ephemerals("/");
+        }
     }
 
     private static void wrongPassword(Drive.Run run) throws Exception {
