@@ -53,8 +53,8 @@ impl Store {
     /// # Errors
     /// If the disk fails; then nothing that depends on the new value may be said or done.
     pub fn write_epoch(&self, file: EpochFile, epoch: Epoch) -> Result<(), StoreError> {
-        let name = file.name();
-        self.shared().write_whole(name, epoch.to_string().as_bytes())
+        let shared = self.shared();
+        shared.write_whole(&shared.snapshot_dir, file.name(), epoch.to_string().as_bytes())
     }
 
     /// The epochs at start-up, when the data end at `last`: missing files are made from it, and what contradicts is

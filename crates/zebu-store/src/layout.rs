@@ -13,6 +13,9 @@ pub(crate) const TEMPORARY_SUFFIX: &str = ".zebu-tmp";
 /// Held while a store is open.
 pub(crate) const LOCK_FILE: &str = "zebu.lock";
 
+/// Holds the name of the newest log file that this program has begun; see `log/mark.rs`.
+pub(crate) const NEWEST_LOG_FILE: &str = "zebu.newest-log";
+
 const LOG_PREFIX: &str = "log.";
 const SNAPSHOT_PREFIX: &str = "snapshot.";
 const CUT_PREFIX: &str = "cut-from-";

@@ -15,7 +15,7 @@ use zebu_proto::snapshot::NodeRecord;
 use zebu_proto::txn::TxnRecord;
 use zebu_proto::{AclList, SessionId, Zxid};
 
-use crate::log::{FileEnd, HEADER_BYTES, LogFileReader};
+use crate::log::{self, FileEnd, HEADER_BYTES, LogFileReader};
 use crate::snapshot::{self, Loaded};
 use crate::{LogFile, LogIterator, LogProblem, SnapshotDigest, SnapshotFile, Store, StoreError, layout};
 
@@ -25,8 +25,8 @@ const SNAPSHOT_ATTEMPTS_MAX: usize = 100;
 /// Why a receiver refuses what was read.
 pub type SinkError = Box<dyn Error + Send + Sync>;
 
-/// Receives what is on disk, in this order: `begin`, sessions, ACL table, nodes (parents before children), digest, then
-/// transactions in order.
+/// Receives what is on disk, in this order: `begin`, sessions, ACL table, nodes (parents before children), digest, `loaded`,
+/// then transactions in order.
 pub trait RecoverySink {
     /// Starts over from an empty state; whatever was received before came from a damaged snapshot.
     fn begin(&mut self);
@@ -51,6 +51,12 @@ pub trait RecoverySink {
 
     /// The digest that the snapshot carries. It may be of a later transaction than the snapshot's name.
     fn digest(&mut self, digest: SnapshotDigest);
+
+    /// The snapshot is complete and its checksums hold. Not called when there is none.
+    ///
+    /// # Errors
+    /// If its parts do not fit together; the snapshot is given up.
+    fn loaded(&mut self, zxid: Zxid) -> Result<(), SinkError>;
 
     /// A transaction after the snapshot, decoded and as its bytes in the log.
     ///
@@ -118,8 +124,7 @@ impl Store {
             recovered.needs_snapshot = true;
         }
         let base = recovered.snapshot.as_ref().map_or(Zxid::ZERO, |snapshot| snapshot.zxid);
-        let limit = self.options().record_bytes_max;
-        let mut log = LogIterator::over(self.shared().disk.clone(), whole, base, limit)?;
+        let mut log = LogIterator::over(self.shared().disk.clone(), whole, base, self.read_rules()?)?;
         recovered.last_zxid = replay(&mut log, base, sink, &mut recovered.txns, lost)?;
         recovered.log_files = log.files().len();
         self.cut_tails(&log, tails, &mut recovered.cuts)?;
@@ -171,10 +176,10 @@ impl Store {
 
     /// The files at the end of the log in which no whole record is, with how each of them ends.
     fn files_without_records(&self, files: &[LogFile]) -> Result<Vec<(LogFile, FileEnd)>, StoreError> {
-        let limit = self.options().record_bytes_max;
+        let rules = self.read_rules()?;
         let mut tails = Vec::new();
         for file in files.iter().rev() {
-            let mut reader = LogFileReader::open(&*self.shared().disk, file.clone(), limit)?;
+            let mut reader = LogFileReader::open(&*self.shared().disk, file.clone(), rules)?;
             if reader.next()?.is_some() {
                 break;
             }
@@ -195,7 +200,7 @@ impl Store {
         for (file, end) in without_records {
             let (offset, problem) = match end {
                 FileEnd::NoHeader => (0, None),
-                FileEnd::Clean { offset } => (offset, None),
+                FileEnd::Clean { offset, .. } => (offset, None),
                 FileEnd::Torn { offset, problem } => (offset, Some(problem)),
             };
             let kept = self.keep_cut(&file, HEADER_BYTES.max(offset))?;
@@ -211,17 +216,17 @@ impl Store {
                 kept,
             });
         }
-        if let Some((file, FileEnd::Torn { offset, problem })) = log.tail() {
+        let Some((file, end)) = log.tail() else {
+            return Ok(());
+        };
+        let disk = &*self.shared().disk;
+        let reader = LogFileReader::open(disk, file.clone(), self.read_rules()?)?;
+        log::write_again(disk, file, end, &reader)?;
+        if let FileEnd::Torn { offset, problem } = end {
             let kept = self.keep_cut(file, offset)?;
-            let path = &file.path;
-            let cut = || {
-                let writable = self.shared().disk.open_writable(path)?;
-                writable.set_len(offset)?;
-                writable.sync_all()
-            };
-            cut().map_err(|error| StoreError::io("shorten", path, error))?;
+            log::cut_at(disk, &file.path, offset)?;
             cuts.push(Cut {
-                path: path.clone(),
+                path: file.path.clone(),
                 offset,
                 problem: Some(problem),
                 kept,
@@ -233,8 +238,7 @@ impl Store {
     /// Copies what will be cut, unless it is zeros, beside the log under a name that no server reads.
     fn keep_cut(&self, file: &LogFile, offset: u64) -> Result<Option<PathBuf>, StoreError> {
         let shared = self.shared();
-        let limit = self.options().record_bytes_max;
-        let reader = LogFileReader::open(&*shared.disk, file.clone(), limit)?;
+        let reader = LogFileReader::open(&*shared.disk, file.clone(), self.read_rules()?)?;
         let end = reader.end_of_data(offset)?;
         if end == offset {
             return Ok(None);

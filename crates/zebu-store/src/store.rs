@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use zebu_proto::Zxid;
 
+use crate::log::ReadRules;
 use crate::{
     Disk, DiskLock, LogFile, LogIterator, LogWriter, SnapshotFile, SnapshotWriter, StoreError, StoreOptions, layout,
 };
@@ -116,6 +117,11 @@ impl Store {
         LogIterator::open(shared.disk.clone(), &shared.log_dir, base, limit)
     }
 
+    pub(crate) fn read_rules(&self) -> Result<ReadRules, StoreError> {
+        let shared = &self.shared;
+        ReadRules::of(&*shared.disk, &shared.log_dir, shared.options.record_bytes_max)
+    }
+
     /// The snapshot files, newest first, whole or not.
     ///
     /// # Errors
@@ -180,9 +186,9 @@ impl Shared {
     }
 
     /// Writes a small file as a whole: temporary name, sync, rename, sync of the directory.
-    pub(crate) fn write_whole(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.snapshot_dir.join(name);
-        let temporary = self.snapshot_dir.join(format!("{name}{}", layout::TEMPORARY_SUFFIX));
+    pub(crate) fn write_whole(&self, dir: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = dir.join(name);
+        let temporary = dir.join(format!("{name}{}", layout::TEMPORARY_SUFFIX));
         let write = || {
             if self.disk.exists(&temporary)? {
                 self.disk.remove(&temporary)?;
@@ -191,7 +197,7 @@ impl Shared {
             file.write_at(bytes, 0)?;
             file.sync_all()?;
             self.disk.rename(&temporary, &path)?;
-            self.disk.sync_dir(&self.snapshot_dir)
+            self.disk.sync_dir(dir)
         };
         write().map_err(|error| StoreError::io("write", &path, error))
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use zebu_proto::Zxid;
 
-use crate::log::LogFileReader;
+use crate::log::{self, LogFileReader};
 use crate::snapshot;
 use crate::{LogFile, SnapshotFile, Store, StoreError};
 
@@ -97,7 +97,7 @@ impl Store {
     /// Cuts `file` before its first record after `to`.
     fn cut_after(&self, file: &LogFile, to: Zxid) -> Result<(), StoreError> {
         let shared = self.shared();
-        let mut reader = LogFileReader::open(&*shared.disk, file.clone(), self.options().record_bytes_max)?;
+        let mut reader = LogFileReader::open(&*shared.disk, file.clone(), self.read_rules()?)?;
         let offset = loop {
             match reader.next()? {
                 Some(record) if record.zxid > to => break record.offset,
@@ -105,11 +105,6 @@ impl Store {
                 None => return Ok(()),
             }
         };
-        let cut = || {
-            let writable = shared.disk.open_writable(&file.path)?;
-            writable.set_len(offset)?;
-            writable.sync_all()
-        };
-        cut().map_err(|error| StoreError::io("shorten", &file.path, error))
+        log::cut_at(&*shared.disk, &file.path, offset)
     }
 }

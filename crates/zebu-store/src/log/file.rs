@@ -1,9 +1,13 @@
 //! Reading one log file, front to back, without holding more than a record of it.
 
+use std::path::Path;
+
 use zebu_proto::Zxid;
 
+use super::mark::{self, MARK_BYTES, Mark};
 use super::{BODY_BYTES_MIN, END_MARK, HEADER, HEADER_BYTES, PREFIX_BYTES, body_zxid};
-use crate::{Disk, DiskFile, LogDamage, LogFile, LogProblem, StoreError};
+use crate::sim_disk::SECTOR_BYTES;
+use crate::{Disk, DiskFile, LogDamage, LogFile, LogProblem, StoreError, layout};
 
 /// Bytes asked of the disk at once.
 const READ_BYTES: usize = 256 << 10;
@@ -22,10 +26,43 @@ pub(crate) struct RawRecord<'a> {
 pub(crate) enum FileEnd {
     /// Empty, or preallocated zeros: the crash came before the header was written.
     NoHeader,
-    /// With a whole record (or the header), then zeros or nothing.
-    Clean { offset: u64 },
+    /// With a whole record (or the header), then zeros or nothing. With a flush mark, it is known where the last batch
+    /// begins.
+    Clean { offset: u64, batch_start: Option<u64> },
     /// With something that is no whole record, and none behind it: a write that a crash interrupted.
     Torn { offset: u64, problem: LogProblem },
+}
+
+/// What decides how a file is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadRules {
+    /// Longest body that is taken for real.
+    pub(crate) record_bytes_max: usize,
+    /// The newest file that is known to have flush marks, by its first transaction.
+    pub(crate) marked: Option<Zxid>,
+}
+
+impl ReadRules {
+    /// The rules for the log files in `dir`.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub(crate) fn of(disk: &dyn Disk, dir: &Path, record_bytes_max: usize) -> Result<Self, StoreError> {
+        let path = dir.join(layout::NEWEST_LOG_FILE);
+        let read = |error| StoreError::io("read", &path, error);
+        let mut name = [0; 32];
+        let mut len = 0;
+        if disk.exists(&path).map_err(read)? {
+            let file = disk.open(&path).map_err(read)?;
+            len = file.read_at(&mut name, 0).map_err(read)?;
+        }
+        // A file of ours with other contents says nothing, and then all holes are refused.
+        let marked = std::str::from_utf8(&name[..len]).ok().and_then(layout::parse_log_name);
+        Ok(Self {
+            record_bytes_max,
+            marked,
+        })
+    }
 }
 
 /// A cursor over the records of one file.
@@ -34,7 +71,7 @@ pub(crate) struct LogFileReader {
     log: LogFile,
     file: Box<dyn DiskFile>,
     len: u64,
-    record_bytes_max: usize,
+    rules: ReadRules,
     /// Bytes of the file, from `buffer_offset`; those before `read` have been given out.
     buffer: Vec<u8>,
     buffer_offset: u64,
@@ -51,12 +88,16 @@ enum Found {
     },
     /// Zeros where a record would start, or the end of the file.
     Nothing,
-    Broken(LogProblem),
+    /// Not a record; it would take up `whole` bytes.
+    Broken {
+        problem: LogProblem,
+        whole: usize,
+    },
 }
 
 impl LogFileReader {
     /// Opens `log` and checks its header.
-    pub(crate) fn open(disk: &dyn Disk, log: LogFile, record_bytes_max: usize) -> Result<Self, StoreError> {
+    pub(crate) fn open(disk: &dyn Disk, log: LogFile, rules: ReadRules) -> Result<Self, StoreError> {
         let file = disk
             .open(&log.path)
             .map_err(|error| StoreError::io("open", &log.path, error))?;
@@ -65,7 +106,7 @@ impl LogFileReader {
             log,
             file,
             len,
-            record_bytes_max,
+            rules,
             buffer: Vec::new(),
             buffer_offset: 0,
             read: 0,
@@ -108,15 +149,11 @@ impl LogFileReader {
                 Ok(Some(RawRecord { zxid, offset, body }))
             }
             Found::Nothing => {
-                self.end = Some(if self.is_zero_from(offset)? {
-                    FileEnd::Clean { offset }
-                } else {
-                    self.judge(offset, LogProblem::Hole)?
-                });
+                self.end = Some(self.clean_end(offset)?);
                 Ok(None)
             }
-            Found::Broken(problem) => {
-                self.end = Some(self.judge(offset, problem)?);
+            Found::Broken { problem, whole } => {
+                self.end = Some(self.judge(offset, whole, problem)?);
                 Ok(None)
             }
         }
@@ -150,24 +187,29 @@ impl LogFileReader {
             self.read = HEADER.len();
             return Ok(());
         }
-        if self.is_zero_from(HEADER_BYTES.min(self.len))? {
-            self.end = Some(FileEnd::NoHeader);
-            return Ok(());
-        }
-        let after = self.whole_record_behind(0)?;
-        Err(self.damage(0, LogProblem::Header, after))
+        let end = match self.end_of_data(0)? {
+            end if end <= HEADER_BYTES => FileEnd::NoHeader,
+            _ => self.judge(0, HEADER.len(), LogProblem::Header)?,
+        };
+        // Nothing behind a header that was not written is of use.
+        self.end = Some(match end {
+            FileEnd::Torn { .. } => FileEnd::NoHeader,
+            end => end,
+        });
+        Ok(())
     }
 
     fn look(&mut self) -> Result<Found, StoreError> {
         let present = self.fill(PREFIX_BYTES)?;
         let bytes = &self.buffer[self.read..];
+        let broken = |problem, whole| Ok(Found::Broken { problem, whole });
         if present < PREFIX_BYTES {
             let zeros = bytes.iter().all(|byte| *byte == 0);
-            return Ok(if zeros {
-                Found::Nothing
+            return if zeros {
+                Ok(Found::Nothing)
             } else {
-                Found::Broken(LogProblem::Short)
-            });
+                broken(LogProblem::Short, PREFIX_BYTES)
+            };
         }
         let (checksum, len) = prefix(bytes);
         if len == 0 {
@@ -175,53 +217,73 @@ impl LogFileReader {
             return Ok(Found::Nothing);
         }
         let body_len = match usize::try_from(len) {
-            Ok(len) if len <= self.record_bytes_max => len,
-            _ => return Ok(Found::Broken(LogProblem::Length(len))),
+            Ok(len) if len <= self.rules.record_bytes_max => len,
+            _ => return broken(LogProblem::Length(len), PREFIX_BYTES),
         };
         let whole = PREFIX_BYTES + body_len + 1;
         if self.buffer.len() - self.read < whole && self.fill(whole)? < whole {
-            return Ok(Found::Broken(LogProblem::Short));
+            return broken(LogProblem::Short, whole);
         }
         let body = &self.buffer[self.read + PREFIX_BYTES..][..body_len];
         if self.buffer[self.read + whole - 1] != END_MARK {
-            return Ok(Found::Broken(LogProblem::EndMark));
+            return broken(LogProblem::EndMark, whole);
         }
         if i64::from(simd_adler32::adler32(&body)) != checksum {
-            return Ok(Found::Broken(LogProblem::Checksum));
+            return broken(LogProblem::Checksum, whole);
         }
-        Ok(match body_zxid(body) {
-            Some(zxid) => Found::Record { body_len, zxid },
-            None => Found::Broken(LogProblem::NoTransaction),
-        })
+        match body_zxid(body) {
+            Some(zxid) => Ok(Found::Record { body_len, zxid }),
+            None => broken(LogProblem::NoTransaction, whole),
+        }
     }
 
-    /// Whether what is broken at `offset` can be the end of an interrupted write. It cannot if whole records stand
-    /// behind it, nor if a write that stopped halfway would not leave this behind.
-    fn judge(&mut self, offset: u64, problem: LogProblem) -> Result<FileEnd, StoreError> {
+    /// What it means that there are zeros, or nothing, where a record would start.
+    fn clean_end(&mut self, offset: u64) -> Result<FileEnd, StoreError> {
+        let data_end = self.end_of_data(offset)?;
+        let mark = self.mark_before(data_end)?;
+        if data_end == offset || mark.is_some_and(|mark| mark.end == offset) {
+            let batch_start = mark.map(|mark| mark.batch_start);
+            return Ok(FileEnd::Clean { offset, batch_start });
+        }
+        self.judge(offset, PREFIX_BYTES, LogProblem::Hole)
+    }
+
+    /// Whether what is broken at `offset`, where a record would take up `whole` bytes, can be the end of an interrupted
+    /// write. If not, it is an error.
+    fn judge(&mut self, offset: u64, whole: usize, problem: LogProblem) -> Result<FileEnd, StoreError> {
         let after = self.whole_record_behind(offset)?;
         // Parts of a record that were not written read as zeros: they make a length smaller, never negative or huge;
         // and a right checksum is no accident.
         let impossible = matches!(problem, LogProblem::Length(_) | LogProblem::NoTransaction);
-        if after.is_some() || impossible {
+        if impossible || !self.never_flushed(offset, whole, after.is_some())? {
             return Err(self.damage(offset, problem, after));
         }
         Ok(FileEnd::Torn { offset, problem })
     }
 
-    fn is_zero_from(&mut self, offset: u64) -> Result<bool, StoreError> {
-        let mut chunk = vec![0; READ_BYTES];
-        let mut at = offset;
-        while at < self.len {
-            let count = self.read_some(&mut chunk, at)?;
-            if count == 0 {
-                break;
-            }
-            if chunk[..count].iter().any(|byte| *byte != 0) {
-                return Ok(false);
-            }
-            at += count as u64;
+    /// Whether the record at `offset` can be part of a write that no sync has covered.
+    fn never_flushed(&self, offset: u64, whole: usize, more_behind: bool) -> Result<bool, StoreError> {
+        let mark = self.mark_before(self.end_of_data(offset)?)?;
+        if mark.is_some_and(|mark| offset < mark.batch_start) {
+            return Ok(false);
         }
-        Ok(true)
+        if !more_behind {
+            return Ok(true);
+        }
+        if mark.is_none() && self.rules.marked != Some(self.log.first) {
+            return Ok(false);
+        }
+        let end = (offset + whole as u64).next_multiple_of(SECTOR_BYTES);
+        let len = usize::try_from(end - offset).unwrap_or(whole);
+        Ok(mark::sector_missing(&self.read_range(offset, len)?, offset))
+    }
+
+    /// The flush mark that ends at `data_end`.
+    fn mark_before(&self, data_end: u64) -> Result<Option<Mark>, StoreError> {
+        let Some(start) = data_end.checked_sub(MARK_BYTES as u64) else {
+            return Ok(None);
+        };
+        Ok(Mark::decode(&self.read_range(start, MARK_BYTES)?, start))
     }
 
     /// The first record behind `offset` that is whole and of a later transaction, whatever its alignment.
@@ -265,7 +327,7 @@ impl LogFileReader {
         let len = usize::try_from(len).ok()?;
         let zxid = body_zxid(&head[PREFIX_BYTES..])?;
         let later = zxid > self.last.unwrap_or(Zxid(self.log.first.0.saturating_sub(1)));
-        let sized = (BODY_BYTES_MIN..=self.record_bytes_max).contains(&len);
+        let sized = (BODY_BYTES_MIN..=self.rules.record_bytes_max).contains(&len);
         (checksum > 0 && u32::try_from(checksum).is_ok() && sized && later).then_some(len)
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use zebu_proto::Zxid;
 
-use super::{FileEnd, LogFileReader, PREFIX_BYTES};
+use super::{FileEnd, LogFileReader, PREFIX_BYTES, ReadRules};
 use crate::log::file::RawRecord;
 use crate::{Disk, LogFile, LogProblem, StoreError, layout};
 
@@ -42,7 +42,7 @@ pub struct LogRecord<'a> {
 #[derive(Debug)]
 pub struct LogIterator {
     disk: Arc<dyn Disk>,
-    record_bytes_max: usize,
+    rules: ReadRules,
     files: Vec<LogFile>,
     /// Index in `files` of the file after the one being read.
     upcoming: usize,
@@ -78,7 +78,8 @@ impl LogIterator {
     /// If the directory cannot be read.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, base: Zxid, record_bytes_max: usize) -> Result<Self, StoreError> {
         let files = layout::list_logs(&*disk, dir)?;
-        Self::over(disk, files, base, record_bytes_max)
+        let rules = ReadRules::of(&*disk, dir, record_bytes_max)?;
+        Self::over(disk, files, base, rules)
     }
 
     /// The transactions after `base` in `files`, oldest first. Files at the end that hold no record are ignored.
@@ -86,20 +87,18 @@ impl LogIterator {
         disk: Arc<dyn Disk>,
         mut files: Vec<LogFile>,
         base: Zxid,
-        record_bytes_max: usize,
+        rules: ReadRules,
     ) -> Result<Self, StoreError> {
         let start = files.iter().rposition(|file| file.first <= base).unwrap_or(0);
         files.drain(..start);
         while let Some(file) = files.last()
-            && LogFileReader::open(&*disk, file.clone(), record_bytes_max)?
-                .next()?
-                .is_none()
+            && LogFileReader::open(&*disk, file.clone(), rules)?.next()?.is_none()
         {
             files.pop();
         }
         Ok(Self {
             disk,
-            record_bytes_max,
+            rules,
             files,
             upcoming: 0,
             current: None,
@@ -155,7 +154,7 @@ impl LogIterator {
         let Some(file) = self.files.get(self.upcoming) else {
             return Ok(false);
         };
-        let reader = LogFileReader::open(&*self.disk, file.clone(), self.record_bytes_max)?;
+        let reader = LogFileReader::open(&*self.disk, file.clone(), self.rules)?;
         self.upcoming += 1;
         self.current = Some(reader);
         Ok(true)
@@ -221,7 +220,7 @@ impl LogIterator {
     fn compare(&self, earlier: Seen, found: Seen) -> Result<(), StoreError> {
         let read = |seen: Seen| {
             let log = self.files[seen.file].clone();
-            let reader = LogFileReader::open(&*self.disk, log, self.record_bytes_max)?;
+            let reader = LogFileReader::open(&*self.disk, log, self.rules)?;
             reader.read_range(seen.offset, PREFIX_BYTES + seen.len)
         };
         if read(earlier)? == read(found)? {

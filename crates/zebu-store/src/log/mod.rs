@@ -10,11 +10,14 @@
 
 mod file;
 mod iterator;
+mod mark;
+mod repair;
 mod writer;
 
-pub(crate) use file::{FileEnd, LogFileReader};
+pub(crate) use file::{FileEnd, LogFileReader, ReadRules};
 pub(crate) use iterator::follows;
 pub use iterator::{LogIterator, LogRecord};
+pub(crate) use repair::{cut_at, write_again};
 pub use writer::LogWriter;
 
 use zebu_proto::Zxid;
@@ -23,6 +26,8 @@ use zebu_proto::Zxid;
 const HEADER: [u8; 16] = *b"ZKLG\0\0\0\x02\0\0\0\0\0\0\0\0";
 /// Bytes of [`HEADER`], as an offset.
 pub(crate) const HEADER_BYTES: u64 = 16;
+/// Bytes of a flush mark, as an offset.
+const MARK_BYTES_U64: u64 = mark::MARK_BYTES as u64;
 /// Checksum and length.
 const PREFIX_BYTES: usize = 12;
 /// Last byte of each record.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use zebu_proto::Zxid;
 
-use super::{END_MARK, HEADER, HEADER_BYTES, body_zxid, follows};
+use super::mark::Mark;
+use super::{END_MARK, HEADER, HEADER_BYTES, MARK_BYTES_U64, body_zxid, follows};
 use crate::store::Shared;
 use crate::{DiskFile, StoreError, layout};
 
@@ -41,6 +42,8 @@ struct OpenLog {
     path: PathBuf,
     /// Where the buffer goes.
     position: u64,
+    /// Where the last sync ended.
+    synced: u64,
     /// Length of the file, preallocated space included.
     size: u64,
     /// Up to here the file's blocks have been written, records or zeros.
@@ -156,7 +159,12 @@ impl LogWriter {
     }
 
     fn create(&mut self, first: Zxid) -> Result<(), StoreError> {
-        let path = self.dir.join(layout::log_name(first));
+        let name = layout::log_name(first);
+        let path = self.dir.join(&name);
+        let noted = self
+            .store
+            .write_whole(&self.dir, layout::NEWEST_LOG_FILE, name.as_bytes());
+        self.poisoned(noted)?;
         let created = self.store.disk.create(&path);
         let file = self.poisoned(created.map_err(|error| StoreError::io("create", &path, error)))?;
         self.buffer.extend_from_slice(&HEADER);
@@ -164,6 +172,7 @@ impl LogWriter {
             file,
             path,
             position: 0,
+            synced: 0,
             size: 0,
             zeroed: 0,
             dirty: false,
@@ -199,6 +208,7 @@ impl LogWriter {
         };
         open.dirty = false;
         open.unnamed = false;
+        open.synced = open.position;
         self.poisoned(synced)
     }
 
@@ -207,8 +217,9 @@ impl LogWriter {
         let Some(open) = self.open.take() else {
             return Ok(());
         };
-        if open.size > open.position {
-            let cut = open.file.set_len(open.position);
+        let end = open.position + MARK_BYTES_U64;
+        if open.size > end {
+            let cut = open.file.set_len(end);
             return self.poisoned(cut.map_err(|error| StoreError::io("shorten", &open.path, error)));
         }
         Ok(())
@@ -218,11 +229,17 @@ impl LogWriter {
 impl OpenLog {
     fn write(&mut self, buffer: &mut Vec<u8>, prealloc: u64) -> Result<(), StoreError> {
         let end = self.position + buffer.len() as u64;
+        let mark = Mark {
+            batch_start: self.synced,
+            end,
+        };
+        buffer.extend_from_slice(&mark.encode());
         if prealloc > 0 {
-            self.extend(end, prealloc)?;
-            if end > self.zeroed {
-                let step_end = end.next_multiple_of(ZERO_STEP_BYTES).min(self.size);
-                let zeros = usize::try_from(step_end - end).unwrap_or(0);
+            let used = end + MARK_BYTES_U64;
+            self.extend(used, prealloc)?;
+            if used > self.zeroed {
+                let step_end = used.next_multiple_of(ZERO_STEP_BYTES).min(self.size);
+                let zeros = usize::try_from(step_end - used).unwrap_or(0);
                 buffer.resize(buffer.len() + zeros, 0);
                 self.zeroed = step_end;
             }

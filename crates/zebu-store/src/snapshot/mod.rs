@@ -72,6 +72,10 @@ impl RecoverySink for Nowhere {
 
     fn digest(&mut self, _: SnapshotDigest) {}
 
+    fn loaded(&mut self, _: Zxid) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     fn txn(&mut self, _: TxnRecord, _: &[u8]) -> Result<(), SinkError> {
         Ok(())
     }

@@ -80,6 +80,11 @@ pub(crate) fn load(
     if let Some(digest) = sections.digest {
         sink.digest(digest);
     }
+    sink.loaded(snapshot.zxid).map_err(|source| {
+        let offset = stream.offset();
+        let source = Arc::new(source);
+        stream.problem(SnapshotProblem::Rejected { offset, source })
+    })?;
     Ok(Loaded {
         sessions,
         nodes,

@@ -1,5 +1,6 @@
 //! The store as its users see it.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod crash;
 mod round_trip;
 mod support;

@@ -22,6 +22,7 @@ pub(crate) struct Seen {
     pub(crate) digest: Option<SnapshotDigest>,
     pub(crate) txns: Vec<(Zxid, Vec<u8>)>,
     pub(crate) begins: usize,
+    pub(crate) loaded: Option<Zxid>,
 }
 
 impl RecoverySink for Seen {
@@ -54,6 +55,11 @@ impl RecoverySink for Seen {
 
     fn digest(&mut self, digest: SnapshotDigest) {
         self.digest = Some(digest);
+    }
+
+    fn loaded(&mut self, zxid: Zxid) -> Result<(), SinkError> {
+        self.loaded = Some(zxid);
+        Ok(())
     }
 
     fn txn(&mut self, record: TxnRecord, raw: &[u8]) -> Result<(), SinkError> {
@@ -146,4 +152,21 @@ pub(crate) fn write_log(store: &Store, after: i64, zxids: impl IntoIterator<Item
         writer.append(Zxid(zxid), &txn(zxid, 100)).unwrap();
     }
     writer.flush().unwrap();
+}
+
+/// Numbers from a seed, for picking what a test does next.
+#[derive(Debug)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % bound
+    }
 }
