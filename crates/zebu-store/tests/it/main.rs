@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod crash;
+mod java;
 mod round_trip;
 mod support;
