@@ -153,6 +153,7 @@ impl Store {
                 continue;
             }
             sink.begin();
+            // This calls `sink.loaded` too, once all seals are checked.
             match snapshot::load(&*shared.disk, &candidate, self.options().record_bytes_max, sink) {
                 Ok(Loaded { nodes, .. }) => {
                     shared.trust(&candidate.path);
