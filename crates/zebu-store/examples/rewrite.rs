@@ -93,6 +93,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         log.append(*zxid, body)?;
         log.flush()?;
     }
+    log.roll()?;
     println!(
         "{} and {} transactions up to {}",
         snapshot.path.display(),
