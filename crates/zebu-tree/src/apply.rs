@@ -103,10 +103,6 @@ impl Tree {
             create.parent_cversion,
             existing.is_some(),
         );
-        if let Some(existing) = existing {
-            self.set_acl(existing, &create.acl);
-            return Outcome::error(ErrorCode::NodeExists);
-        }
         let owner = match create.kind {
             CreateTxnKind::Create { ephemeral: true } | CreateTxnKind::Create2 { ephemeral: true } => {
                 Owner::Session(header.session)
@@ -116,11 +112,32 @@ impl Tree {
             CreateTxnKind::Ttl { ttl_ms } => Owner::Ttl(ttl_ms),
         };
         let stat = fresh_stat(header, owner.raw(self.settings.owner_rules));
+        if let Some(existing) = existing {
+            self.begin_again(existing, create, &stat);
+            return Outcome::error(ErrorCode::NodeExists);
+        }
         self.insert_node(&create.path, parent, name, create.data.clone(), &create.acl, &stat);
         self.count_created(&create.path, parent_path, name, create.data.len());
         let parent_acl = self.acls.list(self.slots.node(parent).acl);
         changes.change(Change::Created, &create.path, &create.acl, Some(parent_acl));
         Outcome::Stat(stat.to_stat(create.data.len(), 0, self.settings.owner_rules))
+    }
+
+    /// A create is only ever prepared for a node that is not there. There is one only in a replay onto a later state:
+    /// this very node or a later one of the same path. What was done to it since will be done again, or it will be
+    /// created again. So it becomes what it was when it was new; its children stay, they are later ones too.
+    ///
+    /// Java leaves it as it is but for the ACL. That is not enough where the end of the node is not seen in the replay:
+    /// when the closing of a session does not list its nodes, and the node belongs to somebody else by now.
+    fn begin_again(&mut self, slot: Slot, create: &CreateTxn, stat: &StatPersisted) {
+        let old_len = self.slots.node(slot).data.len();
+        self.replace_node(&create.path, slot, create.data.clone(), &create.acl, stat);
+        self.count_bytes(&create.path, old_len, create.data.len());
+        if let Some((parent, quota::STATS)) = path::split(&create.path)
+            && let Some(limited) = quota::limited_path(parent)
+        {
+            self.recount(limited);
+        }
     }
 
     /// The counter of created children and the last change of the list of children only ever rise: what is replayed
@@ -300,11 +317,11 @@ impl Tree {
     /// Counts a subtree afresh and writes the result into its usage node.
     pub(crate) fn recount(&mut self, limited: &str) {
         let stats_path = quota::stats_path(limited);
-        let (Some(top), Some(slot)) = (self.find(limited), self.find(&stats_path)) else {
-            return;
-        };
+        let Some(slot) = self.find(&stats_path) else { return };
         let mut usage = quota::Track::nothing();
-        for below in self.subtree(top) {
+        // Where there is no such path, there is nothing in use.
+        let top = self.find(limited);
+        for below in top.into_iter().flat_map(|top| self.subtree(top)) {
             usage.count += 1;
             usage.bytes += signed(self.slots.node(below).data.len());
         }

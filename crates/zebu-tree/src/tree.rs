@@ -367,6 +367,15 @@ impl Tree {
         self.add_digest(path, prefix, stat);
     }
 
+    /// Replaces everything about a node but its place and its children.
+    pub(crate) fn replace_node(&mut self, path: &str, slot: Slot, data: Value, acl: &AclList, stat: &StatPersisted) {
+        let owner = self.slots.node(slot).stat().ephemeral_owner;
+        self.unregister_owner(slot, owner);
+        self.register_owner(slot, stat.ephemeral_owner);
+        self.set_acl(slot, acl);
+        self.set_data(path, slot, data, stat);
+    }
+
     pub(crate) fn set_acl(&mut self, slot: Slot, acl: &AclList) {
         self.capture(slot);
         let number = self.acls.acquire(acl);

@@ -47,6 +47,16 @@ fn a_delete_replayed_onto_the_next_life_of_a_node_counts_what_it_takes_along() {
     assert_eq!(bench.tree.digest(), digest);
 }
 
+/// Found by the model: `DataTree.updateQuotaForPath` writes what it counted, and that is nothing here.
+#[test]
+fn a_quota_of_a_path_that_is_not_there_starts_with_nothing_in_use() {
+    let mut bench = Bench::new(Settings::default());
+    with_quota(&mut bench, "/q", b"count=100,bytes=-1");
+    assert_eq!(usage(&bench.tree, "/q"), (0, 0));
+    bench.run(&create("/q", CreateMode::Persistent));
+    assert_eq!(usage(&bench.tree, "/q"), (1, 4));
+}
+
 #[test]
 fn only_the_limits_below_quota_end_a_quota() {
     let mut bench = Bench::new(Settings::default());
@@ -71,4 +81,34 @@ fn a_name_that_starts_like_quota_is_no_quota() {
     bench.run(&create("/zookeeper/quotaX/zookeeper_stats", CreateMode::Persistent));
     let stats = bench.tree.node("/zookeeper/quotaX/zookeeper_stats").unwrap();
     assert_eq!(stats.data().as_bytes(), b"data");
+}
+
+/// Found by the model: the closing of a session that lists no nodes does not end a node that belongs to another by then.
+#[test]
+fn a_create_replayed_onto_a_later_life_of_the_node_begins_it_again() {
+    let mut bench = Bench::new(Settings {
+        close_session_txn: false,
+        ..Settings::default()
+    });
+    let mut range = Vec::new();
+    for request in [
+        create("/e", CreateMode::Ephemeral),
+        set_data("/e", b"of the first life"),
+        Request::CloseSession,
+        create("/e", CreateMode::Persistent),
+        create("/e/child", CreateMode::Persistent),
+    ] {
+        let record = bench.prepare(&request);
+        bench.apply(&record);
+        range.push(record);
+    }
+    let (digest, bytes) = (bench.tree.digest(), bench.tree.data_bytes());
+    for record in &range {
+        bench.tree.apply(record, &mut ());
+    }
+    let node = bench.tree.node("/e").unwrap();
+    assert_eq!((node.stat().version, node.stat().ephemeral_owner), (0, 0));
+    assert_eq!(node.data().as_bytes(), b"data");
+    assert_eq!(node.children_count(), 1);
+    assert_eq!((bench.tree.digest(), bench.tree.data_bytes()), (digest, bytes));
 }
