@@ -44,6 +44,8 @@ pub struct Answered {
     pub zxid: Zxid,
     /// When the request was read from the socket.
     pub received: Millis,
+    /// Length of the request's frame.
+    pub bytes: usize,
 }
 
 /// Carries out what the node decides about connections.
@@ -51,7 +53,7 @@ pub trait Outputs<C> {
     /// Appends to a connection's outgoing bytes.
     fn send(&mut self, conn: &C, encode: impl FnOnce(&mut Rope));
 
-    /// A request that was handed over is answered; its reply has been appended before, if it has one.
+    /// A request that was handed over with [`Node::requests`](crate::Node::requests) is answered; its reply has been appended before, if it has one.
     fn answered(&mut self, conn: &C, answered: Answered);
 
     /// The handshake succeeded. The driver sends the response and goes on reading the connection's requests.

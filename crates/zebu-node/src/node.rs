@@ -154,6 +154,8 @@ struct Queued {
     xid: Xid,
     op: i32,
     received: Millis,
+    /// Length of the frame.
+    bytes: usize,
     what: What,
 }
 
@@ -296,6 +298,7 @@ impl<C: Connection> Node<C> {
                 xid: Xid(0),
                 op: OpCode::CreateSession.code(),
                 received: now.mono,
+                bytes: 0,
                 what: What::Connect {
                     session,
                     read_only: request.read_only,
@@ -400,6 +403,7 @@ impl<C: Connection> Node<C> {
                 xid: header.xid,
                 op: header.op,
                 received,
+                bytes: frame.len(),
                 what,
             },
         );
@@ -615,6 +619,7 @@ impl<C: Connection> Node<C> {
                     }
                     None => outputs.close(&client.conn, Close::Now),
                 }
+                return;
             }
             What::Write => {
                 outputs.send(&client.conn, |rope| {
@@ -631,6 +636,7 @@ impl<C: Connection> Node<C> {
             xid: queued.xid,
             zxid,
             received: queued.received,
+            bytes: queued.bytes,
         };
         outputs.answered(&client.conn, answered);
     }
@@ -673,6 +679,7 @@ impl<C: Connection> Node<C> {
                     xid: queued.xid,
                     zxid,
                     received: queued.received,
+                    bytes: queued.bytes,
                 },
             );
             if after == After::Close {

@@ -1,0 +1,147 @@
+//! A client connection, as all threads share it.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::Notify;
+use zebu_node::{Close, ConnId, Connection, SessionHandle};
+use zebu_proto::client::ConnectResponse;
+use zebu_proto::{Id, Millis, SessionId, WallMillis};
+use zebu_tree::access;
+
+use crate::outbox::{Flushed, Outbox};
+
+/// What everybody may know of a connection. Its reading half belongs to the task that serves it.
+pub(crate) struct Conn {
+    id: ConnId,
+    pub(crate) peer: SocketAddr,
+    pub(crate) opened: Millis,
+    pub(crate) established_at: OnceLock<WallMillis>,
+    ids: Mutex<Arc<[Id]>>,
+    session: OnceLock<Arc<SessionHandle>>,
+    pub(crate) outbox: Outbox,
+    socket: OwnedWriteHalf,
+    /// Wakes the task that serves the connection.
+    pub(crate) wake: Notify,
+    /// Requests handed to the node and not yet answered.
+    pub(crate) in_flight: AtomicUsize,
+    /// Whether the task waits for `in_flight` to reach zero.
+    pub(crate) is_paused: AtomicBool,
+    close: AtomicU8,
+}
+
+const OPEN: u8 = 0;
+const CLOSE_AFTER_OUTPUT: u8 = 1;
+const CLOSE_NOW: u8 = 2;
+
+impl Conn {
+    pub(crate) fn new(id: ConnId, peer: SocketAddr, opened: Millis, socket: OwnedWriteHalf) -> Self {
+        let address = Id::new(access::IP, &peer.ip().to_canonical().to_string());
+        Self {
+            id,
+            peer,
+            opened,
+            established_at: OnceLock::new(),
+            ids: Mutex::new([address].into()),
+            session: OnceLock::new(),
+            outbox: Outbox::new(),
+            socket,
+            wake: Notify::new(),
+            in_flight: AtomicUsize::new(0),
+            is_paused: AtomicBool::new(false),
+            close: AtomicU8::new(OPEN),
+        }
+    }
+
+    /// The session, after the handshake.
+    pub(crate) fn session_handle(&self) -> Option<&Arc<SessionHandle>> {
+        self.session.get()
+    }
+
+    /// Adds identities that the client has proved.
+    pub(crate) fn add_ids(&self, more: Vec<Id>) {
+        let mut ids = self.ids.lock();
+        let mut all: Vec<Id> = ids.to_vec();
+        for id in more {
+            if !all.contains(&id) {
+                all.push(id);
+            }
+        }
+        *ids = all.into();
+    }
+
+    /// Ends the handshake.
+    pub(crate) fn establish(&self, session: &Arc<SessionHandle>, response: &ConnectResponse, now: WallMillis) {
+        self.outbox.lock().rope.frame(|out| response.encode(out));
+        let _ = self.established_at.set(now);
+        let _ = self.session.set(session.clone());
+        self.wake.notify_one();
+    }
+
+    /// Asks for the connection to be closed.
+    pub(crate) fn close(&self, close: Close) {
+        let wanted = match close {
+            Close::AfterOutput => CLOSE_AFTER_OUTPUT,
+            Close::Now => CLOSE_NOW,
+        };
+        self.close.fetch_max(wanted, Ordering::AcqRel);
+        self.wake.notify_one();
+    }
+
+    /// Whether and how the connection is to be closed.
+    pub(crate) fn closing(&self) -> Option<Close> {
+        match self.close.load(Ordering::Acquire) {
+            OPEN => None,
+            CLOSE_AFTER_OUTPUT => Some(Close::AfterOutput),
+            _ => Some(Close::Now),
+        }
+    }
+
+    /// Writes what waits to be written. What the socket does not take is left to the task that serves the connection.
+    pub(crate) fn flush(&self) -> Flushed {
+        match self.outbox.flush(&self.socket) {
+            Ok(flushed) => flushed,
+            Err(_broken) => {
+                // The client is gone; the task finds out the same way.
+                self.close(Close::Now);
+                Flushed::Done
+            }
+        }
+    }
+
+    /// Waits until the socket may take more.
+    pub(crate) async fn writable(&self) {
+        // An error shows at the next write.
+        let _ = self.socket.writable().await;
+    }
+}
+
+/// A shared connection, as the node knows it.
+#[derive(Clone)]
+pub(crate) struct ConnHandle(pub(crate) Arc<Conn>);
+
+impl Deref for ConnHandle {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        &self.0
+    }
+}
+
+impl Connection for ConnHandle {
+    fn id(&self) -> ConnId {
+        self.id
+    }
+
+    fn ids(&self) -> Arc<[Id]> {
+        self.0.ids.lock().clone()
+    }
+
+    fn session(&self) -> SessionId {
+        self.session.get().map_or(SessionId::NONE, |handle| handle.id())
+    }
+}

@@ -1,0 +1,132 @@
+//! Makes transactions durable while the node does other things.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use zebu_node::LogBatch;
+use zebu_store::{LogWriter, StoreError};
+
+use crate::exit::{ExitCode, Fatal};
+use crate::shared::{NodeEvent, Shared};
+
+/// The log, which either the node or the log thread writes, never both at once.
+pub(crate) struct Log {
+    writer: Arc<Mutex<LogWriter>>,
+    batches: Option<Sender<LogBatch>>,
+    thread: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+}
+
+impl Log {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If there can be no more threads.
+    pub(crate) fn start(shared: &Arc<Shared>, writer: LogWriter) -> std::io::Result<Self> {
+        let writer = Arc::new(Mutex::new(writer));
+        let (batches, received) = channel();
+        let thread = {
+            let (shared, writer) = (shared.clone(), writer.clone());
+            std::thread::Builder::new()
+                .name("zebu-log".into())
+                .spawn(move || run(&shared, &writer, &received))?
+        };
+        Ok(Self {
+            writer,
+            batches: Some(batches),
+            thread: Some(thread),
+            shared: shared.clone(),
+        })
+    }
+
+    /// Makes a batch durable on the calling thread. `false` if that failed and the server ends.
+    pub(crate) fn flush_here(&self, batch: &LogBatch) -> bool {
+        flush(&self.shared, &self.writer, batch)
+    }
+
+    /// Leaves a batch to the log thread, which answers with [`NodeEvent::Flushed`].
+    pub(crate) fn hand_over(&self, batch: LogBatch) {
+        if let Some(batches) = &self.batches {
+            // The thread is gone only after it has failed, and then nothing is acknowledged any more.
+            let _ = batches.send(batch);
+        }
+    }
+
+    /// Starts a new file with the next transaction. Nothing may be under way.
+    pub(crate) fn roll(&self) -> bool {
+        match self.writer.lock().roll() {
+            Ok(()) => true,
+            Err(error) => {
+                fail(&self.shared, &error);
+                false
+            }
+        }
+    }
+
+    /// Bytes in the current file.
+    pub(crate) fn bytes_since_roll(&self) -> u64 {
+        self.writer.lock().bytes_since_roll()
+    }
+
+    /// Waits for the thread.
+    pub(crate) fn stop(&mut self) {
+        self.batches = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            self.shared.fail(Fatal {
+                code: ExitCode::UnexpectedError,
+                message: "the log thread has panicked".into(),
+            });
+        }
+    }
+}
+
+fn run(shared: &Shared, writer: &Mutex<LogWriter>, batches: &Receiver<LogBatch>) {
+    while let Ok(batch) = batches.recv() {
+        if !flush(shared, writer, &batch) {
+            return;
+        }
+        if let Some(zxid) = batch.last_zxid() {
+            shared.queue.push(NodeEvent::Flushed(zxid, batch));
+        }
+    }
+}
+
+fn flush(shared: &Shared, writer: &Mutex<LogWriter>, batch: &LogBatch) -> bool {
+    let mut writer = writer.lock();
+    let started = Instant::now();
+    let written = batch
+        .records()
+        .try_for_each(|(zxid, bytes)| writer.append(zxid, bytes))
+        .and_then(|()| writer.flush());
+    let elapsed = started.elapsed();
+    match written {
+        Ok(()) => {
+            let threshold = u128::from(shared.config.storage.fsync_warning_threshold_ms);
+            if elapsed.as_millis() > threshold {
+                tracing::warn!(
+                    elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+                    txns = batch.len(),
+                    "writing the transaction log took long; writes wait for the disk"
+                );
+            }
+            true
+        }
+        Err(error) => {
+            fail(shared, &error);
+            false
+        }
+    }
+}
+
+fn fail(shared: &Shared, error: &StoreError) {
+    let message = format!("the transaction log cannot be written, and nothing more is acknowledged: {error}");
+    shared.fail(Fatal {
+        code: ExitCode::TxnLog,
+        message,
+    });
+}

@@ -1,0 +1,256 @@
+//! The thread that owns the node: decides on writes, makes them durable, applies them, answers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use zebu_node::{Answered, Close, LogBatch, Node, Outputs, Rope, SessionHandle};
+use zebu_proto::Millis;
+use zebu_proto::client::ConnectResponse;
+
+use crate::clock;
+use crate::conn::ConnHandle;
+use crate::log_thread::Log;
+use crate::outbox::Flushed;
+use crate::shared::{NodeEvent, Shared};
+use crate::snapshots::Snapshots;
+use crate::stats::LatencyReading;
+
+/// The node of a server.
+pub(crate) type ServerNode = Node<ConnHandle>;
+
+/// Transactions applied under one acquisition of the writer's lock: readers wait no longer than these take.
+const COMMITS_PER_LOCK: usize = 512;
+
+/// Runs until the server ends.
+pub(crate) struct NodeThread {
+    shared: Arc<Shared>,
+    node: ServerNode,
+    log: Log,
+    snapshots: Snapshots,
+    outputs: ServerOutputs,
+    /// Whether the log thread has a batch.
+    is_flushing: bool,
+    /// A batch that was used before, for its memory.
+    spare: LogBatch,
+    next_tick: Millis,
+}
+
+/// Carries out what the node decides about connections: appends to their outboxes, and notes which are to be written.
+struct ServerOutputs {
+    shared: Arc<Shared>,
+    noted: Vec<ConnHandle>,
+    now: Millis,
+    latency: LatencyReading,
+    answers: usize,
+    answered_bytes: usize,
+}
+
+impl Outputs<ConnHandle> for ServerOutputs {
+    fn send(&mut self, conn: &ConnHandle, encode: impl FnOnce(&mut Rope)) {
+        let mut queue = conn.outbox.lock();
+        let before = queue.rope.len();
+        encode(&mut queue.rope);
+        let after = queue.rope.len();
+        let is_noted = std::mem::replace(&mut queue.is_noted, true);
+        drop(queue);
+        if !is_noted {
+            self.noted.push(conn.clone());
+        }
+        if after > before && self.shared.limits.is_hopeless(after) {
+            conn.close(Close::Now);
+        }
+    }
+
+    fn answered(&mut self, conn: &ConnHandle, answered: Answered) {
+        let latency_ms = self.now.since(answered.received);
+        self.answers += 1;
+        self.answered_bytes += answered.bytes;
+        self.latency.add(latency_ms, 1);
+        let mut queue = conn.outbox.peek();
+        queue.stats.answered(&answered, latency_ms, self.now);
+        let is_noted = std::mem::replace(&mut queue.is_noted, true);
+        drop(queue);
+        if !is_noted {
+            self.noted.push(conn.clone());
+        }
+        conn.in_flight.fetch_sub(1, Ordering::Release);
+    }
+
+    fn established(&mut self, conn: &ConnHandle, session: &Arc<SessionHandle>, response: &ConnectResponse) {
+        conn.establish(session, response, clock::wall());
+        if !std::mem::replace(&mut conn.outbox.lock().is_noted, true) {
+            self.noted.push(conn.clone());
+        }
+    }
+
+    fn close(&mut self, conn: &ConnHandle, close: Close) {
+        conn.close(close);
+    }
+}
+
+impl ServerOutputs {
+    /// Writes what was appended. What a socket does not take its own task writes later.
+    fn flush(&mut self) {
+        if self.answers > 0 {
+            self.shared.limits.finish(self.answers, self.answered_bytes);
+            self.shared.stats.add_answers(self.answers as u64, &self.latency);
+            self.answers = 0;
+            self.answered_bytes = 0;
+            self.latency = LatencyReading::default();
+        }
+        for conn in self.noted.drain(..) {
+            conn.outbox.peek().is_noted = false;
+            let is_blocked = conn.flush() == Flushed::Blocked;
+            let may_resume = conn.is_paused.load(Ordering::Acquire) && conn.in_flight.load(Ordering::Acquire) == 0;
+            if is_blocked || may_resume {
+                conn.wake.notify_one();
+            }
+        }
+    }
+}
+
+impl NodeThread {
+    pub(crate) fn new(shared: Arc<Shared>, node: ServerNode, log: Log, snapshots: Snapshots) -> Self {
+        let outputs = ServerOutputs {
+            shared: shared.clone(),
+            noted: Vec::new(),
+            now: shared.clock.mono(),
+            latency: LatencyReading::default(),
+            answers: 0,
+            answered_bytes: 0,
+        };
+        let next_tick = node.deadline(shared.clock.now());
+        Self {
+            shared,
+            node,
+            log,
+            snapshots,
+            outputs,
+            is_flushing: false,
+            spare: LogBatch::default(),
+            next_tick,
+        }
+    }
+
+    pub(crate) fn run(mut self) {
+        let mut events = Vec::new();
+        let mut is_stopping = false;
+        while !is_stopping {
+            let wait = Duration::from_millis(self.next_tick.since(self.shared.clock.mono()));
+            self.shared.queue.take(&mut events, wait);
+            is_stopping = self.handle_all(&mut events);
+        }
+        self.finish();
+    }
+
+    /// Handles what has arrived, and everything that follows from it. Returns whether the server ends.
+    fn handle_all(&mut self, events: &mut Vec<NodeEvent>) -> bool {
+        let shared = self.shared.clone();
+        let mut is_stopping = false;
+        let now = shared.clock.now();
+        self.outputs.now = now.mono;
+        {
+            let replica = shared.replica.read();
+            for event in events.drain(..) {
+                match event {
+                    NodeEvent::Connect { conn, request } => {
+                        self.node.connect(&replica, &conn, &request, now, &mut self.outputs);
+                    }
+                    NodeEvent::Requests {
+                        conn,
+                        ids,
+                        frames,
+                        received,
+                    } => {
+                        self.node.requests(&replica, conn, &ids, &frames, received, now);
+                    }
+                    NodeEvent::Disconnected(conn) => {
+                        self.node.disconnected(conn);
+                        shared.watches.0.lock().remove_connection(conn);
+                    }
+                    NodeEvent::Flushed(zxid, batch) => {
+                        self.node.flushed(zxid);
+                        self.spare = batch;
+                        self.is_flushing = false;
+                    }
+                    NodeEvent::Inspect(inspect) => inspect(&self.node),
+                    NodeEvent::Stop => is_stopping = true,
+                }
+            }
+            if now.mono >= self.next_tick {
+                self.next_tick = self.node.deadline(now);
+                for session in self.node.tick(&replica, now) {
+                    tracing::info!(%session, "session expired");
+                }
+            }
+        }
+        if shared.has_failed() {
+            // The log failed: whatever is in flight stays unacknowledged.
+            return true;
+        }
+        self.make_durable();
+        self.commit();
+        shared
+            .sessions
+            .store(self.node.sessions().len() as u64, Ordering::Relaxed);
+        is_stopping
+    }
+
+    /// Gets prepared transactions onto the disk. With nothing else to do this thread writes the log itself, which saves
+    /// two hand-overs; when more work has arrived already, the log thread does it, and neither waits for the other.
+    fn make_durable(&mut self) {
+        if self.is_flushing || !self.node.has_log() {
+            return;
+        }
+        let mut empty = std::mem::take(&mut self.spare);
+        empty.clear();
+        let batch = self.node.take_log(empty);
+        if !self.shared.queue.is_empty() {
+            self.is_flushing = true;
+            self.log.hand_over(batch);
+        } else if self.log.flush_here(&batch) {
+            if let Some(zxid) = batch.last_zxid() {
+                self.node.flushed(zxid);
+            }
+            self.spare = batch;
+        }
+    }
+
+    /// Applies what is committed, answers, and writes the answers.
+    fn commit(&mut self) {
+        let shared = self.shared.clone();
+        while self.node.can_commit() {
+            {
+                let mut replica = shared.replica.write();
+                let mut watches = shared.watches.0.lock();
+                self.node
+                    .commit(&mut replica, &mut watches, &mut self.outputs, COMMITS_PER_LOCK);
+                if self.snapshots.is_due(
+                    replica.tree().last_zxid(),
+                    self.log.bytes_since_roll(),
+                    self.is_flushing,
+                ) {
+                    self.snapshots.begin(replica.tree_mut());
+                }
+            }
+            self.outputs.now = shared.clock.mono();
+            self.outputs.flush();
+        }
+        self.outputs.flush();
+        if self.snapshots.wants_roll() {
+            self.log.roll();
+        }
+    }
+
+    /// Finishes what was accepted before the end, unless the log cannot be written any more.
+    fn finish(mut self) {
+        let mut events = Vec::new();
+        while !self.shared.has_failed() && (self.is_flushing || self.node.has_log() || self.node.can_commit()) {
+            self.shared.queue.take(&mut events, Duration::from_millis(100));
+            self.handle_all(&mut events);
+        }
+        self.log.stop();
+        self.snapshots.stop();
+    }
+}

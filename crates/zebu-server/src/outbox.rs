@@ -1,0 +1,149 @@
+//! Bytes on their way to a client, and their way into the socket.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::net::tcp::OwnedWriteHalf;
+use zebu_node::{Chunk, Rope};
+
+use crate::stats::ConnStats;
+
+/// Replies and events in their order.
+///
+/// Whoever answers a request appends while it holds the applied state, so that the order of the bytes is the order of
+/// the states that they show. Writing to the socket needs no more than the socket, and anybody may do it.
+pub(crate) struct Outbox {
+    queue: Mutex<Queue>,
+    writer: Mutex<Writer>,
+}
+
+/// What waits to be written.
+pub(crate) struct Queue {
+    pub(crate) rope: Rope,
+    pub(crate) stats: ConnStats,
+    /// Whether the node has noted that it must write this connection.
+    pub(crate) is_noted: bool,
+}
+
+/// A piece that is being written.
+#[derive(Default)]
+struct Writer {
+    current: Option<Chunk>,
+    offset: usize,
+}
+
+/// What became of an attempt to write everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// All is written, or somebody else is writing it.
+    Done,
+    /// The socket takes no more for now.
+    Blocked,
+}
+
+/// Buffers above this size are not kept for the next connection.
+const POOLED_BYTES_MAX: usize = 1 << 20;
+/// So many buffers are kept by each thread.
+const POOLED_MAX: usize = 16;
+
+thread_local! {
+    /// Buffers of connections that have nothing to send: an idle connection holds none.
+    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Outbox {
+    pub(crate) fn new() -> Self {
+        let queue = Queue {
+            rope: Rope::default(),
+            stats: ConnStats::new(),
+            is_noted: false,
+        };
+        Self {
+            queue: Mutex::new(queue),
+            writer: Mutex::default(),
+        }
+    }
+
+    /// The queue, to append to it or to look at it.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Queue> {
+        let mut queue = self.queue.lock();
+        if queue.rope.is_empty()
+            && let Some(buffer) = POOL.with_borrow_mut(Vec::pop)
+        {
+            queue.rope.recycle(buffer);
+        }
+        queue
+    }
+
+    /// The queue, to look at its counters.
+    pub(crate) fn peek(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock()
+    }
+
+    /// Bytes that wait, without those of the piece being written.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.lock().rope.len()
+    }
+
+    /// Writes as much as the socket takes.
+    ///
+    /// # Errors
+    /// If the connection is broken.
+    pub(crate) fn flush(&self, socket: &OwnedWriteHalf) -> io::Result<Flushed> {
+        loop {
+            // If somebody else is writing, he looks at the queue once more after he is done.
+            let Some(mut writer) = self.writer.try_lock() else {
+                return Ok(Flushed::Done);
+            };
+            if self.write_all(&mut writer, socket)? == Flushed::Blocked {
+                return Ok(Flushed::Blocked);
+            }
+            drop(writer);
+            if self.queue.lock().rope.is_empty() {
+                return Ok(Flushed::Done);
+            }
+        }
+    }
+
+    fn write_all(&self, writer: &mut Writer, socket: &OwnedWriteHalf) -> io::Result<Flushed> {
+        loop {
+            if writer.current.is_none() {
+                writer.current = self.queue.lock().rope.take_chunk();
+                writer.offset = 0;
+            }
+            let Some(chunk) = &writer.current else {
+                return Ok(Flushed::Done);
+            };
+            match socket.try_write_vectored(&[IoSlice::new(&chunk.as_ref()[writer.offset..])]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    writer.offset += written;
+                    if writer.offset == chunk.as_ref().len() {
+                        recycle(writer.current.take());
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether nothing is left to be written.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.writer.lock().current.is_none() && self.queue.lock().rope.is_empty()
+    }
+}
+
+fn recycle(chunk: Option<Chunk>) {
+    if let Some(Chunk::Owned(mut buffer)) = chunk
+        && buffer.capacity() <= POOLED_BYTES_MAX
+    {
+        buffer.clear();
+        POOL.with_borrow_mut(|pool| {
+            if pool.len() < POOLED_MAX {
+                pool.push(buffer);
+            }
+        });
+    }
+}

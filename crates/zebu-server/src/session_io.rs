@@ -1,0 +1,472 @@
+//! What a client sends: cut into frames, the handshake first, then requests.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::{MutexGuard, RwLockReadGuard};
+use zebu_node::{After, Answered, Close, Connection, PendingConnect, Reader, Replica, auth};
+use zebu_proto::client::{ConnectRequest, ReplyHeader, Request};
+use zebu_proto::{ErrorCode, Id, Millis, OpCode, SessionId, Xid, Zxid};
+
+use crate::conn::ConnHandle;
+use crate::outbox::Queue;
+use crate::shared::{NodeEvent, Shared};
+use crate::stats::LatencyReading;
+use crate::words::Word;
+
+/// The first frame of a connection has 45 bytes. Far larger ones come from nobody who speaks the protocol.
+const CONNECT_BYTES_MAX: usize = 8 << 10;
+/// Requests evaluated under one acquisition of the applied state: a writer waits no longer than these take.
+const READS_PER_LOCK: usize = 256;
+
+/// What the connection's task is to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// Read from the socket.
+    Read,
+    /// Not read: something must happen first, and the task will be woken.
+    Wait,
+    /// Answer a four-letter word and close.
+    Word(Word),
+    /// Close: the client is gone or does not speak the protocol.
+    Closed,
+}
+
+/// The incoming side of a connection.
+pub(crate) struct Incoming {
+    shared: Arc<Shared>,
+    conn: ConnHandle,
+    state: State,
+    /// Bytes that were received and not handled yet: part of a frame, or frames that wait.
+    kept: Vec<u8>,
+    /// `kept` and unsent bytes as last reported to the limits.
+    reported_kept: usize,
+    reported_unsent: usize,
+    waits_for_others: bool,
+}
+
+enum State {
+    /// Nothing but part of the first frame has come.
+    Start,
+    /// The node judges the handshake. What the client sends meanwhile waits.
+    Connecting,
+    Open,
+}
+
+/// Bytes handled so far, and what comes next.
+type Handled = (usize, Flow);
+
+impl Incoming {
+    pub(crate) fn new(shared: Arc<Shared>, conn: ConnHandle) -> Self {
+        Self {
+            shared,
+            conn,
+            state: State::Start,
+            kept: Vec::new(),
+            reported_kept: 0,
+            reported_unsent: 0,
+            waits_for_others: false,
+        }
+    }
+
+    /// Whether the connection is held back because all connections together are over a hard bound.
+    pub(crate) const fn waits_for_others(&self) -> bool {
+        self.waits_for_others
+    }
+
+    /// Handles bytes from the socket.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Flow {
+        if self.kept.is_empty() {
+            let (used, flow) = self.handle(bytes);
+            self.kept.extend_from_slice(&bytes[used..]);
+            self.settle(flow)
+        } else {
+            self.kept.extend_from_slice(bytes);
+            self.resume()
+        }
+    }
+
+    /// Goes on with what was received before, if what it waited for has happened.
+    pub(crate) fn resume(&mut self) -> Flow {
+        self.conn.is_paused.store(false, Ordering::Release);
+        let kept = std::mem::take(&mut self.kept);
+        let (used, flow) = self.handle(&kept);
+        self.kept = kept;
+        self.kept.drain(..used);
+        if self.kept.is_empty() {
+            // An idle connection holds no buffer.
+            self.kept = Vec::new();
+        }
+        self.settle(flow)
+    }
+
+    /// Reports what the connection holds, and closes it if that is too much.
+    fn settle(&mut self, flow: Flow) -> Flow {
+        let unsent = self.conn.outbox.len();
+        self.shared.limits.unsent(self.reported_unsent, unsent);
+        self.reported_unsent = unsent;
+        let is_acceptable = self.shared.limits.partial(self.reported_kept, self.kept.len());
+        self.reported_kept = self.kept.len();
+        if !is_acceptable {
+            tracing::warn!(peer = %self.conn.peer, bytes = self.kept.len(), "closed: too many incomplete requests are held for all clients together");
+            return Flow::Closed;
+        }
+        flow
+    }
+
+    /// The connection is over.
+    pub(crate) fn end(&mut self) {
+        self.shared.limits.unsent(self.reported_unsent, 0);
+        self.shared.limits.partial(self.reported_kept, 0);
+        (self.reported_unsent, self.reported_kept) = (0, 0);
+    }
+
+    fn handle(&mut self, bytes: &[u8]) -> Handled {
+        match self.state {
+            State::Start => self.start(bytes),
+            State::Connecting => match self.conn.session_handle() {
+                None => (0, Flow::Wait),
+                Some(_) => {
+                    self.state = State::Open;
+                    self.open(bytes)
+                }
+            },
+            State::Open => self.open(bytes),
+        }
+    }
+
+    // The first frame.
+
+    fn start(&mut self, bytes: &[u8]) -> Handled {
+        let Some((first, rest)) = bytes.split_first_chunk::<4>() else {
+            return (0, Flow::Read);
+        };
+        if let Some(word) = Word::from_bytes(*first) {
+            return match word.argument_bytes() {
+                needed if rest.len() < needed => (0, Flow::Read),
+                needed => (bytes.len(), Flow::Word(word.with_argument(&rest[..needed]))),
+            };
+        }
+        let len = match usize::try_from(i32::from_be_bytes(*first)) {
+            Ok(len) if len <= CONNECT_BYTES_MAX.min(self.shared.frame_bytes_max) => len,
+            _ => {
+                let len = i32::from_be_bytes(*first);
+                tracing::debug!(peer = %self.conn.peer, len, "closed: the first frame is no handshake");
+                return (0, Flow::Closed);
+            }
+        };
+        let Some(frame) = rest.get(..len) else {
+            return (0, Flow::Read);
+        };
+        let Ok(request) = ConnectRequest::decode(frame) else {
+            tracing::debug!(peer = %self.conn.peer, "closed: the handshake cannot be read");
+            return (0, Flow::Closed);
+        };
+        self.state = State::Connecting;
+        let request = PendingConnect {
+            last_zxid_seen: request.last_zxid_seen,
+            timeout_ms: request.timeout_ms,
+            session: request.session,
+            password: request.password.to_vec(),
+            read_only: request.read_only,
+        };
+        self.shared.stats.add_received(1);
+        self.shared.queue.push(NodeEvent::Connect {
+            conn: self.conn.clone(),
+            request,
+        });
+        (4 + len, Flow::Wait)
+    }
+
+    // Requests.
+
+    fn open(&mut self, bytes: &[u8]) -> Handled {
+        self.waits_for_others = false;
+        let Some(session) = self.conn.session_handle().cloned() else {
+            return (0, Flow::Wait);
+        };
+        let now = self.shared.clock.mono();
+        if bytes.len() >= 4 && !session.touch(now) {
+            // The session is being closed: requests are dropped, and the connection's end says why.
+            return (bytes.len(), Flow::Read);
+        }
+        let mut turn = Turn {
+            shared: &self.shared,
+            conn: &self.conn,
+            session: session.id(),
+            ids: self.conn.ids(),
+            now,
+            submitted: Vec::new(),
+            submitted_count: 0,
+            received: 0,
+        };
+        let mut used = 0;
+        let flow = loop {
+            let rest = &bytes[used..];
+            if let Some(held_back) = turn.held_back() {
+                break held_back;
+            }
+            match turn.run(rest) {
+                (0, flow) => break flow,
+                (more, Flow::Read) => used += more,
+                (more, flow) => {
+                    used += more;
+                    break flow;
+                }
+            }
+        };
+        turn.submit();
+        self.waits_for_others = flow == Flow::Wait && !self.shared.limits.may_submit(0);
+        (used, flow)
+    }
+}
+
+/// The handling of what one read from the socket delivered.
+struct Turn<'a> {
+    shared: &'a Shared,
+    conn: &'a ConnHandle,
+    session: SessionId,
+    ids: Arc<[Id]>,
+    now: Millis,
+    /// Frames for the node.
+    submitted: Vec<u8>,
+    submitted_count: usize,
+    received: u64,
+}
+
+/// The applied state and the connection's queue: who holds both answers from one state and in order.
+struct Held<'a> {
+    replica: RwLockReadGuard<'a, Replica>,
+    queue: MutexGuard<'a, Queue>,
+}
+
+/// A whole frame, cut into its parts.
+struct Frame<'a> {
+    xid: Xid,
+    op: i32,
+    body: &'a [u8],
+    /// With its length in front.
+    whole: &'a [u8],
+}
+
+impl Turn<'_> {
+    /// Whether the connection must not go on for now: it has enough requests in flight, or does not take its replies.
+    fn held_back(&mut self) -> Option<Flow> {
+        let limits = &self.shared.limits;
+        let outstanding = || self.conn.in_flight.load(Ordering::Acquire) + self.submitted_count;
+        if !limits.may_answer(self.conn.outbox.len()) {
+            self.submit();
+            return Some(Flow::Wait);
+        }
+        if limits.may_submit(outstanding()) {
+            return None;
+        }
+        self.submit();
+        self.conn.is_paused.store(true, Ordering::Release);
+        // Whoever answers the last request looks at the mark afterwards; it may have been answered just before.
+        let is_free = self.conn.in_flight.load(Ordering::Acquire) == 0 && limits.may_submit(0);
+        if is_free { None } else { Some(Flow::Wait) }
+    }
+
+    /// Handles some frames: a run of reads, or a run of requests for the node, or one that is neither.
+    fn run(&mut self, bytes: &[u8]) -> Handled {
+        let frame = match cut(bytes, self.shared.frame_bytes_max) {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return (0, Flow::Read),
+            Err(len) => {
+                tracing::warn!(peer = %self.conn.peer, session = %self.session, len, limit = self.shared.frame_bytes_max, "closed: the length of a request is out of range (jute.maxbuffer)");
+                self.submit();
+                return (0, Flow::Closed);
+            }
+        };
+        if self.is_refused(&frame) {
+            return (bytes.len(), Flow::Wait);
+        }
+        if frame.op == OpCode::Auth.code() {
+            return self.authenticate(&frame);
+        }
+        let is_node_idle = self.submitted.is_empty() && self.conn.in_flight.load(Ordering::Acquire) == 0;
+        if is_node_idle && !is_write(frame.op) {
+            self.answer(bytes)
+        } else {
+            self.gather(bytes)
+        }
+    }
+
+    /// Answers a run of reads from the applied state.
+    fn answer(&mut self, bytes: &[u8]) -> Handled {
+        let mut held = Held {
+            replica: self.shared.replica.read(),
+            queue: self.conn.outbox.lock(),
+        };
+        let reader = Reader {
+            conn: self.conn,
+            session: self.session,
+            ids: &self.ids,
+        };
+        let mut used = 0;
+        let mut answers = 0;
+        let mut last = None;
+        let mut flow = Flow::Read;
+        while let Ok(Some(frame)) = cut(&bytes[used..], self.shared.frame_bytes_max)
+            && !is_write(frame.op)
+            && frame.op != OpCode::Auth.code()
+            && answers < READS_PER_LOCK
+            && self.shared.limits.may_answer(held.queue.rope.len())
+        {
+            let Held { replica, queue } = &mut held;
+            let after = replica.read(
+                &self.shared.watches,
+                &reader,
+                frame.xid,
+                frame.op,
+                frame.body,
+                &mut queue.rope,
+            );
+            used += frame.whole.len();
+            answers += 1;
+            last = Some((frame.op, frame.xid));
+            if after == After::Close {
+                flow = Flow::Wait;
+                break;
+            }
+        }
+        let zxid = held.replica.tree().last_zxid();
+        if let Some((op, xid)) = last {
+            let answered = Answered {
+                op,
+                xid,
+                zxid,
+                received: self.now,
+                bytes: 0,
+            };
+            held.queue.stats.sent += answers as u64 - 1;
+            held.queue.stats.received += answers as u64;
+            held.queue.stats.answered(&answered, 0, self.now);
+        }
+        drop(held);
+        let mut latency = LatencyReading::default();
+        latency.add(0, answers as u64);
+        self.shared.stats.add_answers(answers as u64, &latency);
+        self.received += answers as u64;
+        if flow == Flow::Wait {
+            self.conn.close(Close::AfterOutput);
+        }
+        (used, flow)
+    }
+
+    /// Gathers a run of requests for the node: writes, and whatever comes behind them.
+    fn gather(&mut self, bytes: &[u8]) -> Handled {
+        let mut used = 0;
+        while let Ok(Some(frame)) = cut(&bytes[used..], self.shared.frame_bytes_max)
+            && frame.op != OpCode::Auth.code()
+        {
+            used += frame.whole.len();
+            self.submitted_count += 1;
+        }
+        self.submitted.extend_from_slice(&bytes[..used]);
+        (used, Flow::Read)
+    }
+
+    /// Hands what was gathered to the node.
+    fn submit(&mut self) {
+        if self.received > 0 {
+            self.shared.stats.add_received(self.received);
+            self.received = 0;
+        }
+        if self.submitted.is_empty() {
+            return;
+        }
+        let frames = std::mem::take(&mut self.submitted);
+        let count = std::mem::take(&mut self.submitted_count);
+        self.shared.stats.add_received(count as u64);
+        self.conn.outbox.peek().stats.received += count as u64;
+        self.conn.in_flight.fetch_add(count, Ordering::AcqRel);
+        // The node counts frames without their lengths.
+        self.shared.limits.submit(count, frames.len() - 4 * count);
+        let event = NodeEvent::Requests {
+            conn: self.conn.id(),
+            ids: self.ids.clone(),
+            frames,
+            received: self.now,
+        };
+        self.shared.queue.push(event);
+    }
+
+    /// With enforced authentication a request of a client that has not shown an identity of the right kind ends the
+    /// connection.
+    fn is_refused(&mut self, frame: &Frame<'_>) -> bool {
+        let Some(schemes) = &self.shared.config.auth.enforced_schemes else {
+            return false;
+        };
+        let is_exempt = frame.op == OpCode::Auth.code() || frame.op == OpCode::Sasl.code();
+        if is_exempt || self.ids.iter().any(|id| schemes.contains(&id.scheme)) {
+            return false;
+        }
+        self.submit();
+        self.refuse(frame.xid, ErrorCode::SessionClosedRequireSaslAuth);
+        true
+    }
+
+    fn refuse(&self, xid: Xid, error: ErrorCode) {
+        self.conn
+            .outbox
+            .lock()
+            .rope
+            .reply(ReplyHeader::error(xid, Zxid::ZERO, error), |_| {});
+        self.conn.close(Close::AfterOutput);
+    }
+
+    /// Identities count for what comes behind the packet, not for what came before.
+    fn authenticate(&mut self, frame: &Frame<'_>) -> Handled {
+        self.submit();
+        self.received += 1;
+        let used = frame.whole.len();
+        let address = self.conn.peer.ip().to_canonical().to_string();
+        let proved = match Request::decode(OpCode::Auth, frame.body) {
+            Ok(Request::Auth { scheme, auth }) => auth::authenticate(&self.shared.auth, &scheme, auth, &address),
+            _ => None,
+        };
+        let Some(proved) = proved else {
+            self.refuse(frame.xid, ErrorCode::AuthFailed);
+            return (used, Flow::Wait);
+        };
+        self.conn.add_ids(proved);
+        self.ids = self.conn.ids();
+        self.conn
+            .outbox
+            .lock()
+            .rope
+            .reply(ReplyHeader::ok(frame.xid, Zxid::ZERO), |_| {});
+        (used, Flow::Read)
+    }
+}
+
+fn is_write(op: i32) -> bool {
+    OpCode::from_i32(op).is_some_and(|op| op.is_client_request() && op.is_write())
+}
+
+/// The first frame of `bytes`, if all of it is there. The error is a length that no frame may have.
+fn cut(bytes: &[u8], bytes_max: usize) -> Result<Option<Frame<'_>>, i32> {
+    let Some((len, rest)) = bytes.split_first_chunk::<4>() else {
+        return Ok(None);
+    };
+    let len = i32::from_be_bytes(*len);
+    let Some(size) = usize::try_from(len).ok().filter(|size| (8..=bytes_max).contains(size)) else {
+        return Err(len);
+    };
+    let Some(frame) = rest.get(..size) else { return Ok(None) };
+    let Some((xid, after)) = frame.split_first_chunk::<4>() else {
+        return Err(len);
+    };
+    let Some((op, body)) = after.split_first_chunk::<4>() else {
+        return Err(len);
+    };
+    let whole = &bytes[..4 + size];
+    Ok(Some(Frame {
+        xid: Xid(i32::from_be_bytes(*xid)),
+        op: i32::from_be_bytes(*op),
+        body,
+        whole,
+    }))
+}

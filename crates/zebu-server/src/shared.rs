@@ -1,0 +1,148 @@
+//! What all threads of a server share.
+
+use std::collections::BTreeMap;
+use std::ops::DerefMut;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+use zebu_node::auth::AuthConfig;
+use zebu_node::{ConnId, PendingConnect, Replica, WatchAccess, WatchTable};
+use zebu_proto::{Id, Millis, Zxid};
+use zebu_store::Store;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::conn::{Conn, ConnHandle};
+use crate::exit::Fatal;
+use crate::limits::Limits;
+use crate::node_queue::NodeQueue;
+use crate::node_thread::ServerNode;
+use crate::stats::ServerStats;
+
+/// A question to the node, answered on its thread.
+pub(crate) type Inspection = Box<dyn FnOnce(&ServerNode) + Send>;
+
+/// What the node is told.
+pub(crate) enum NodeEvent {
+    /// A client asks for a session.
+    Connect { conn: ConnHandle, request: PendingConnect },
+    /// A run of whole frames from one connection.
+    Requests {
+        conn: ConnId,
+        ids: Arc<[Id]>,
+        frames: Vec<u8>,
+        received: Millis,
+    },
+    /// A connection is gone.
+    Disconnected(ConnId),
+    /// The log thread made everything up to this transaction durable.
+    Flushed(Zxid, zebu_node::LogBatch),
+    /// Somebody wants to know something.
+    Inspect(Inspection),
+    /// Finish what is there and end.
+    Stop,
+}
+
+/// Everything that more than one thread uses.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) auth: AuthConfig,
+    pub(crate) clock: Clock,
+    pub(crate) store: Store,
+    pub(crate) replica: RwLock<Replica>,
+    pub(crate) watches: Watches,
+    pub(crate) queue: NodeQueue<NodeEvent>,
+    pub(crate) limits: Limits,
+    pub(crate) stats: ServerStats,
+    pub(crate) conns: Mutex<BTreeMap<ConnId, Arc<Conn>>>,
+    pub(crate) next_conn: AtomicU64,
+    /// Sessions that are tracked, for the words.
+    pub(crate) sessions: AtomicU64,
+    /// Largest frame that is read.
+    pub(crate) frame_bytes_max: usize,
+    pub(crate) trace_mask: AtomicI64,
+    /// Where clients connect; known once the socket is bound.
+    pub(crate) client_address: OnceLock<std::net::SocketAddr>,
+    is_stopping: AtomicBool,
+    end: watch::Sender<Option<Result<(), Fatal>>>,
+}
+
+/// The table of watches behind its lock.
+pub(crate) struct Watches(pub(crate) Mutex<WatchTable<ConnHandle>>);
+
+impl WatchAccess<ConnHandle> for Watches {
+    fn lock(&self) -> impl DerefMut<Target = WatchTable<ConnHandle>> {
+        self.0.lock()
+    }
+}
+
+impl Shared {
+    #[allow(clippy::too_many_arguments, reason = "one call site")]
+    pub(crate) fn new(config: Config, auth: AuthConfig, clock: Clock, store: Store, replica: Replica) -> Self {
+        let hash_seed = replica.tree().settings().hash_seed;
+        let limits = Limits::new(config.limits.global_outstanding_limit as usize);
+        let frame_bytes_max = config.limits.jute_max_buffer_bytes as usize;
+        Self {
+            config,
+            auth,
+            clock,
+            store,
+            replica: RwLock::new(replica),
+            watches: Watches(Mutex::new(WatchTable::new(hash_seed))),
+            queue: NodeQueue::new(),
+            limits,
+            stats: ServerStats::default(),
+            conns: Mutex::new(BTreeMap::new()),
+            next_conn: AtomicU64::new(1),
+            sessions: AtomicU64::new(0),
+            frame_bytes_max,
+            trace_mask: AtomicI64::new(306),
+            client_address: OnceLock::new(),
+            is_stopping: AtomicBool::new(false),
+            end: watch::Sender::new(None),
+        }
+    }
+
+    /// Whether the server is ending.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
+    }
+
+    /// Ends the server because it was told to.
+    pub(crate) fn stop(&self) {
+        self.finish(Ok(()));
+    }
+
+    /// Ends the server because it cannot go on. Nothing is acknowledged from here on.
+    pub(crate) fn fail(&self, fatal: Fatal) {
+        tracing::error!("{fatal}");
+        self.finish(Err(fatal));
+    }
+
+    fn finish(&self, result: Result<(), Fatal>) {
+        self.end.send_if_modified(|end| {
+            let is_first = end.is_none();
+            if is_first {
+                *end = Some(result);
+            }
+            is_first
+        });
+        self.is_stopping.store(true, Ordering::Release);
+        self.queue.push(NodeEvent::Stop);
+        for conn in self.conns.lock().values() {
+            conn.wake.notify_one();
+        }
+    }
+
+    /// Whether the server ends because it cannot go on.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.end.borrow().as_ref().is_some_and(Result::is_err)
+    }
+
+    /// Tells when the server ends, and why.
+    pub(crate) fn end(&self) -> watch::Receiver<Option<Result<(), Fatal>>> {
+        self.end.subscribe()
+    }
+}

@@ -1,0 +1,235 @@
+//! When snapshots are taken, who writes them, and when old files go.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use zebu_proto::Zxid;
+use zebu_proto::txn::TxnDigest;
+use zebu_store::{Sections, SnapshotDigest, SnapshotFile, StoreError};
+use zebu_tree::Tree;
+use zebu_tree::snapshot::Capture;
+
+use crate::exit::{ExitCode, Fatal};
+use crate::shared::Shared;
+
+/// Bytes of nodes that are encoded while the applied state is held: a few hundred microseconds.
+const PIECE_BYTES: usize = 128 << 10;
+
+/// Decides when the next snapshot is due. The work is done by a thread of its own.
+pub(crate) struct Snapshots {
+    captures: Option<SyncSender<Capture>>,
+    thread: Option<JoinHandle<()>>,
+    random: Random,
+    snap_count: u64,
+    size_limit: Option<u64>,
+    due_at: Due,
+    wants_roll: bool,
+}
+
+/// What has to be exceeded for a snapshot; drawn anew for each, so that the servers of an ensemble do not all write at
+/// the same time.
+struct Due {
+    zxid: Zxid,
+    log_bytes: u64,
+}
+
+impl Snapshots {
+    /// Starts the thread. `last` is the last transaction applied.
+    ///
+    /// # Errors
+    /// If there can be no more threads.
+    pub(crate) fn start(shared: &Arc<Shared>, last: Zxid) -> std::io::Result<Self> {
+        let (captures, received) = sync_channel(1);
+        let thread = {
+            let shared = shared.clone();
+            std::thread::Builder::new()
+                .name("zebu-snapshots".into())
+                .spawn(move || run(&shared, &received))?
+        };
+        let storage = &shared.config.storage;
+        let mut snapshots = Self {
+            captures: Some(captures),
+            thread: Some(thread),
+            random: Random(shared.replica.read().tree().settings().hash_seed | 1),
+            snap_count: u64::from(storage.snap_count).max(2),
+            size_limit: storage.snap_size_limit_bytes.map(std::num::NonZeroU64::get),
+            due_at: Due {
+                zxid: Zxid::ZERO,
+                log_bytes: 0,
+            },
+            wants_roll: false,
+        };
+        snapshots.draw(last);
+        Ok(snapshots)
+    }
+
+    fn draw(&mut self, last: Zxid) {
+        let half = self.snap_count / 2;
+        let txns = i64::try_from(half + self.random.below(half)).unwrap_or(i64::MAX);
+        let log_bytes = match self.size_limit {
+            Some(limit) => limit / 2 + self.random.below(limit / 2),
+            None => u64::MAX,
+        };
+        self.due_at = Due {
+            zxid: Zxid(last.0.saturating_add(txns)),
+            log_bytes,
+        };
+    }
+
+    /// Whether a snapshot is due after the transaction `last`. Not while the log is being written: it has to be rolled.
+    pub(crate) fn is_due(&self, last: Zxid, log_bytes: u64, is_flushing: bool) -> bool {
+        !is_flushing && (last > self.due_at.zxid || log_bytes > self.due_at.log_bytes)
+    }
+
+    /// Begins a snapshot of `tree`, unless the last one is still being written.
+    pub(crate) fn begin(&mut self, tree: &mut Tree) {
+        self.draw(tree.last_zxid());
+        let Some(captures) = &self.captures else { return };
+        let capture = tree.begin_capture();
+        match captures.try_send(capture) {
+            Ok(()) => self.wants_roll = true,
+            Err(error) => {
+                let (std::sync::mpsc::TrySendError::Full(capture)
+                | std::sync::mpsc::TrySendError::Disconnected(capture)) = error;
+                tree.end_capture(&capture);
+                tracing::warn!("the last snapshot is still being written; this one is left out");
+            }
+        }
+    }
+
+    /// Whether the log is to go on in a new file, since a snapshot began. Asked once.
+    pub(crate) fn wants_roll(&mut self) -> bool {
+        std::mem::take(&mut self.wants_roll)
+    }
+
+    /// Waits for the thread.
+    pub(crate) fn stop(&mut self) {
+        self.captures = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic in it has ended the server already.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(shared: &Shared, captures: &Receiver<Capture>) {
+    let interval = shared
+        .config
+        .purge
+        .interval_ms
+        .map(|ms| Duration::from_millis(ms.get()));
+    let mut purge_at = interval.map(|_| Instant::now());
+    loop {
+        if purge_at.is_some_and(|at| at <= Instant::now()) {
+            purge(shared);
+            purge_at = interval.map(|interval| Instant::now() + interval);
+        }
+        let capture = match purge_at {
+            None => captures.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(at) => captures.recv_timeout(at.saturating_duration_since(Instant::now())),
+        };
+        match capture {
+            Ok(capture) => {
+                if let Err(error) = write_capture(shared, &capture) {
+                    let message = format!("a snapshot cannot be written: {error}");
+                    shared.fail(Fatal {
+                        code: ExitCode::Snapshot,
+                        message,
+                    });
+                    return;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn write_capture(shared: &Shared, capture: &Capture) -> Result<(), StoreError> {
+    let started = Instant::now();
+    let written = write(shared, capture);
+    shared.replica.write().tree_mut().end_capture(capture);
+    let file = written?;
+    tracing::info!(
+        file = %file.path.display(),
+        nodes = capture.nodes(),
+        bytes = file.len,
+        elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "snapshot written"
+    );
+    Ok(())
+}
+
+fn write(shared: &Shared, capture: &Capture) -> Result<SnapshotFile, StoreError> {
+    let mut writer = shared.store.snapshot_writer(capture.zxid())?;
+    let mut piece = Vec::with_capacity(PIECE_BYTES * 2);
+    capture.encode_head(&mut piece);
+    loop {
+        writer.write(&piece)?;
+        piece.clear();
+        // The lock is held for one piece at a time: writes wait for no more than that.
+        let is_done = shared
+            .replica
+            .read()
+            .tree()
+            .read_capture(capture, &mut piece, PIECE_BYTES);
+        if is_done {
+            writer.write(&piece)?;
+            break;
+        }
+    }
+    writer.finish(sections(shared, capture.zxid(), capture.digest()))
+}
+
+fn sections(shared: &Shared, zxid: Zxid, digest: u64) -> Sections {
+    let storage = &shared.config.storage;
+    Sections {
+        digest: storage.digest.then_some(SnapshotDigest {
+            zxid,
+            version: TxnDigest::VERSION,
+            digest,
+        }),
+        last_zxid: storage.serialize_last_processed_zxid.then_some(zxid),
+    }
+}
+
+/// Writes a snapshot of a tree that nobody else uses yet.
+///
+/// # Errors
+/// If the disk fails.
+pub(crate) fn write_first(shared: &Shared) -> Result<(), StoreError> {
+    let capture = shared.replica.write().tree_mut().begin_capture();
+    write_capture(shared, &capture)
+}
+
+fn purge(shared: &Shared) {
+    let retain = shared.config.purge.snap_retain_count as usize;
+    match shared.store.purge(retain) {
+        Ok(purged) if purged.paths.is_empty() => {}
+        Ok(purged) => {
+            tracing::info!(
+                files = purged.paths.len(),
+                bytes = purged.bytes,
+                retain,
+                "purged old snapshots and logs"
+            );
+        }
+        // Old files that stay do no harm; the next purge tries again.
+        Err(error) => tracing::warn!(%error, "purging old snapshots and logs failed"),
+    }
+}
+
+/// A small generator (SplitMix64): no more is needed to spread snapshots.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound.max(1)
+    }
+}

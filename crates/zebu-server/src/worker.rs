@@ -1,0 +1,338 @@
+//! The threads that serve connections.
+//!
+//! Each has a runtime of its own, and a connection stays on the thread it was given to: what it reads and answers needs
+//! no other thread, unless it writes.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::LocalSet;
+use zebu_node::{Close, ConnId};
+use zebu_proto::jute::Write;
+
+use crate::conn::{Conn, ConnHandle};
+use crate::outbox::Flushed;
+use crate::server;
+use crate::session_io::{Flow, Incoming};
+use crate::shared::{NodeEvent, Shared};
+use crate::words;
+
+/// Most connection threads; more would only wait for the node.
+const WORKERS_MAX: usize = 8;
+/// Read from a socket at once. Shared by all connections of a thread, since only one is read at a time.
+const READ_BYTES: usize = 128 << 10;
+/// A connection that is told to close gets this long to take what is meant for it.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often connections without a session are looked over.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+/// A connection that was accepted and goes to a worker.
+type Accepted = (TcpStream, SocketAddr);
+
+/// Connections by client address, for `maxClientCnxns`.
+type PerAddress = Arc<Mutex<HashMap<IpAddr, u32>>>;
+
+/// Starts the threads; the first one accepts connections.
+///
+/// # Errors
+/// If there can be no more threads or sockets.
+pub(crate) fn start(shared: &Arc<Shared>, listener: TcpListener) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let count = std::thread::available_parallelism()
+        .map_or(1, std::num::NonZero::get)
+        .min(WORKERS_MAX);
+    let per_address = PerAddress::default();
+    let mut threads = Vec::new();
+    let mut senders = Vec::new();
+    let mut receivers = Vec::new();
+    for _ in 0..count {
+        let (sender, receiver) = unbounded_channel();
+        senders.push(sender);
+        receivers.push(receiver);
+    }
+    let mut acceptor = Some((listener, senders));
+    for (number, receiver) in receivers.into_iter().enumerate() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let worker = Worker {
+            shared: shared.clone(),
+            per_address: per_address.clone(),
+        };
+        let acceptor = acceptor.take();
+        threads.push(server::guarded(shared, &format!("zebu-conn-{number}"), move || {
+            let local = LocalSet::new();
+            local.block_on(&runtime, worker.run(acceptor, receiver));
+        })?);
+    }
+    Ok(threads)
+}
+
+#[derive(Clone)]
+struct Worker {
+    shared: Arc<Shared>,
+    per_address: PerAddress,
+}
+
+impl Worker {
+    async fn run(
+        self,
+        acceptor: Option<(TcpListener, Vec<UnboundedSender<Accepted>>)>,
+        mut accepted: UnboundedReceiver<Accepted>,
+    ) {
+        if let Some((listener, workers)) = acceptor {
+            tokio::task::spawn_local(self.clone().accept(listener, workers));
+            tokio::task::spawn_local(sweep(self.shared.clone()));
+        }
+        let mut end = self.shared.end();
+        let serving = async {
+            while let Some((socket, peer)) = accepted.recv().await {
+                tokio::task::spawn_local(self.clone().serve(socket, peer));
+            }
+        };
+        tokio::select! {
+            () = serving => {}
+            _ = end.wait_for(Option::is_some) => {}
+        }
+        self.drain().await;
+    }
+
+    /// At the end: waits until the node has answered what it had accepted and the connections are closed.
+    async fn drain(&self) {
+        let deadline = tokio::time::Instant::now() + DRAIN_TIMEOUT;
+        while !self.shared.conns.lock().is_empty() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn accept(self, listener: TcpListener, workers: Vec<UnboundedSender<Accepted>>) {
+        let listener = match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(%error, "the client port cannot be served");
+                return;
+            }
+        };
+        let mut end = self.shared.end();
+        let mut next = 0;
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = end.wait_for(Option::is_some) => return,
+            };
+            match accepted {
+                Ok((socket, peer)) => {
+                    if !self.admit(peer) {
+                        continue;
+                    }
+                    let sent = socket
+                        .into_std()
+                        .map(|socket| workers[next % workers.len()].send((socket, peer)));
+                    if !matches!(sent, Ok(Ok(()))) {
+                        self.leave(peer);
+                    }
+                    next += 1;
+                }
+                Err(error) => {
+                    // Out of descriptors, mostly. Waiting a moment lets some connections end.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    /// Counts a connection against the limits. What is over a limit is closed at once, as the reference does.
+    fn admit(&self, peer: SocketAddr) -> bool {
+        let limits = &self.shared.config.limits;
+        let mut per_address = self.per_address.lock();
+        let total: u32 = per_address.values().sum();
+        if let Some(max) = limits.max_cnxns
+            && total >= max.get()
+        {
+            tracing::warn!(%peer, limit = max.get(), "too many connections (maxCnxns); closed");
+            return false;
+        }
+        let count = per_address.entry(peer.ip()).or_default();
+        if let Some(max) = limits.max_client_cnxns
+            && *count >= max.get()
+        {
+            tracing::warn!(%peer, limit = max.get(), "too many connections from this address (maxClientCnxns; 0 lifts the limit); closed");
+            return false;
+        }
+        *count += 1;
+        true
+    }
+
+    fn leave(&self, peer: SocketAddr) {
+        let mut per_address = self.per_address.lock();
+        if let Some(count) = per_address.get_mut(&peer.ip()) {
+            *count -= 1;
+            if *count == 0 {
+                per_address.remove(&peer.ip());
+            }
+        }
+    }
+
+    async fn serve(self, socket: TcpStream, peer: SocketAddr) {
+        if let Ok(socket) = prepare(socket, self.shared.config.client_tcp_keep_alive) {
+            let (read_half, write_half) = socket.into_split();
+            let id = ConnId(self.shared.next_conn.fetch_add(1, Ordering::Relaxed));
+            let conn = Arc::new(Conn::new(id, peer, self.shared.clock.mono(), write_half));
+            self.shared.conns.lock().insert(id, conn.clone());
+            let mut client = Client {
+                incoming: Incoming::new(self.shared.clone(), ConnHandle(conn.clone())),
+                shared: self.shared.clone(),
+                conn,
+                read_half,
+            };
+            client.run().await;
+            client.incoming.end();
+            self.shared.conns.lock().remove(&id);
+            self.shared.queue.push(NodeEvent::Disconnected(id));
+        }
+        self.leave(peer);
+    }
+}
+
+fn prepare(socket: TcpStream, keep_alive: bool) -> std::io::Result<tokio::net::TcpStream> {
+    socket.set_nonblocking(true)?;
+    socket.set_nodelay(true)?;
+    if keep_alive {
+        socket2::SockRef::from(&socket).set_keepalive(true)?;
+    }
+    tokio::net::TcpStream::from_std(socket)
+}
+
+/// Closes connections that have not asked for a session in time.
+async fn sweep(shared: Arc<Shared>) {
+    let timeout_ms = u64::from(shared.config.limits.sessionless_cnxn_timeout_ms).max(1);
+    let mut end = shared.end();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP_INTERVAL) => {}
+            _ = end.wait_for(Option::is_some) => return,
+        }
+        let now = shared.clock.mono();
+        for conn in shared.conns.lock().values() {
+            if conn.session_handle().is_none() && now.since(conn.opened) > timeout_ms {
+                tracing::debug!(peer = %conn.peer, "closed: no session was asked for in time");
+                conn.close(Close::Now);
+            }
+        }
+    }
+}
+
+/// A connection with the task that serves it.
+struct Client {
+    shared: Arc<Shared>,
+    conn: Arc<Conn>,
+    incoming: Incoming,
+    read_half: OwnedReadHalf,
+}
+
+impl Client {
+    async fn run(&mut self) {
+        let mut flow = Flow::Read;
+        loop {
+            let is_blocked = self.conn.flush() == Flushed::Blocked;
+            if self.shared.is_stopping() {
+                return self.finish().await;
+            }
+            match self.conn.closing() {
+                Some(Close::Now) => return,
+                Some(Close::AfterOutput) => return self.drain().await,
+                None => {}
+            }
+            if let Flow::Word(word) = flow {
+                let answer = words::answer(&self.shared, &self.conn, word).await;
+                self.conn.outbox.lock().rope.put(answer.as_bytes());
+                return self.drain().await;
+            }
+            flow = match flow {
+                Flow::Read | Flow::Wait => self.incoming.resume(),
+                other => other,
+            };
+            if matches!(flow, Flow::Closed) {
+                return self.drain().await;
+            }
+            if let Some(next) = self.wait(is_blocked, matches!(flow, Flow::Read)).await {
+                flow = next;
+            }
+        }
+    }
+
+    /// Waits for whatever comes first: bytes to read (if they are wanted), room to write (if some wait), a call from
+    /// the node or from whoever ends the server. `None`: nothing was read.
+    async fn wait(&mut self, is_blocked: bool, wants_bytes: bool) -> Option<Flow> {
+        let Self {
+            conn,
+            incoming,
+            read_half,
+            shared,
+        } = self;
+        let waits_for_others = incoming.waits_for_others();
+        tokio::select! {
+            biased;
+            () = conn.wake.notified() => None,
+            flow = read(read_half, incoming), if wants_bytes => Some(flow),
+            () = conn.writable(), if is_blocked => None,
+            () = shared.limits.below_hard_bound(), if waits_for_others => None,
+        }
+    }
+
+    /// Writes what is left, then ends the connection in an orderly way.
+    async fn drain(&mut self) {
+        let draining = async {
+            while !self.conn.outbox.is_drained() && self.conn.closing() != Some(Close::Now) {
+                if self.conn.flush() == Flushed::Blocked {
+                    self.conn.writable().await;
+                }
+            }
+        };
+        // A client that does not take its last bytes is not waited for longer than this.
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, draining).await;
+    }
+
+    /// The server ends: requests that were accepted are still answered.
+    async fn finish(&mut self) {
+        let deadline = tokio::time::Instant::now() + DRAIN_TIMEOUT;
+        while self.conn.in_flight.load(Ordering::Acquire) > 0
+            && self.conn.closing().is_none()
+            && !self.shared.has_failed()
+            && tokio::time::Instant::now() < deadline
+        {
+            let _ = tokio::time::timeout(Duration::from_millis(5), self.conn.wake.notified()).await;
+        }
+        self.drain().await;
+    }
+}
+
+/// Reads once and handles what came.
+async fn read(read_half: &mut OwnedReadHalf, incoming: &mut Incoming) -> Flow {
+    poll_fn(|context| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            match Pin::new(&mut *read_half).poll_read(context, &mut buffer) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Err(_)) => Poll::Ready(Flow::Closed),
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(Flow::Closed),
+                Poll::Ready(Ok(())) => Poll::Ready(incoming.receive(buffer.filled())),
+            }
+        })
+    })
+    .await
+}
