@@ -1,7 +1,10 @@
 //! The store as its users see it.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod chain;
 mod crash;
+mod damage;
 mod java;
 mod round_trip;
 mod support;
+mod upkeep;

@@ -1,16 +1,17 @@
 //! A receiver that remembers everything, and short ways to make records.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use zebu_proto::jute::Write as _;
 use zebu_proto::snapshot::{NodeRecord, encode_node};
 use zebu_proto::txn::{Txn, TxnHeader, TxnRecord};
 use zebu_proto::{AclList, SessionId, StatPersisted, Value, WallMillis, Xid, Zxid};
+use zebu_store::sim_disk::SimDisk;
 use zebu_store::{
-    RealDisk, Recovered, RecoverySink, Sections, SinkError, SnapshotDigest, SnapshotFile, Store, StoreError,
-    StoreOptions,
+    Disk, LogDamage, RealDisk, Recovered, RecoverySink, Sections, SinkError, SnapshotDigest, SnapshotFile, Store,
+    StoreError, StoreOptions,
 };
 
 /// Everything that recovery gave.
@@ -82,7 +83,7 @@ fn byte(zxid: i64) -> u8 {
 /// A transaction of `zxid` whose body depends on it, `size` bytes of data.
 pub(crate) fn txn(zxid: i64, size: usize) -> Vec<u8> {
     let txn = Txn::SetData {
-        path: format!("/node-{zxid}"),
+        path: format!("/node-{zxid:012}"),
         data: Value::from(&vec![byte(zxid); size][..]),
         version: 1,
     };
@@ -168,5 +169,90 @@ impl Dice {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         usize::try_from(self.0 >> 33).unwrap() % bound
+    }
+}
+
+/// A log file's bytes as a Java server writes them, without preallocation.
+pub(crate) fn log_bytes(records: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = b"ZKLG\0\0\0\x02\0\0\0\0\0\0\0\0".to_vec();
+    for body in records {
+        bytes.long(i64::from(simd_adler32::adler32(&&body[..])));
+        bytes.buffer(Some(body));
+        bytes.byte(b'B');
+    }
+    bytes
+}
+
+/// Bytes of a record around its body.
+pub(crate) const RECORD_OVERHEAD: usize = 13;
+
+/// A directory on a simulated disk, with files put there by hand.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) disk: SimDisk,
+}
+
+impl Bench {
+    /// With a snapshot of zxid 0.
+    pub(crate) fn new() -> Self {
+        let bench = Self::without_snapshot();
+        write_snapshot(&bench.open(), 0, 3, Sections::default());
+        bench
+    }
+
+    pub(crate) fn without_snapshot() -> Self {
+        Self { disk: SimDisk::new(1) }
+    }
+
+    pub(crate) fn options() -> StoreOptions {
+        StoreOptions {
+            prealloc_bytes: 4 << 10,
+            ..StoreOptions::new("/zebu")
+        }
+    }
+
+    pub(crate) fn open(&self) -> Store {
+        Store::open(Arc::new(self.disk.clone()), Self::options()).unwrap()
+    }
+
+    pub(crate) fn path(name: &str) -> PathBuf {
+        Path::new("/zebu/version-2").join(name)
+    }
+
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
+        self.disk.damage(&Self::path(name), |file| *file = bytes.to_vec());
+    }
+
+    /// A log of these transactions, as Java writes it, named after the first.
+    pub(crate) fn put_log(&self, zxids: impl IntoIterator<Item = i64>) -> String {
+        let zxids: Vec<i64> = zxids.into_iter().collect();
+        let name = format!("log.{:x}", zxids[0]);
+        let records: Vec<_> = zxids.into_iter().map(|zxid| txn(zxid, 100)).collect();
+        self.put(&name, &log_bytes(&records));
+        name
+    }
+
+    pub(crate) fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        self.disk.damage(&Self::path(name), change);
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        self.disk.remove(&Self::path(name)).unwrap();
+    }
+
+    pub(crate) fn exists(&self, name: &str) -> bool {
+        self.disk.contents(&Self::path(name)).is_some()
+    }
+
+    pub(crate) fn recover(&self) -> Result<(Seen, Recovered), StoreError> {
+        recover(&self.open())
+    }
+
+    /// What the log does not check out for.
+    pub(crate) fn damage(&self) -> LogDamage {
+        match self.recover() {
+            Err(StoreError::Log(damage)) => *damage,
+            other => panic!("no damage: {other:?}"),
+        }
     }
 }
