@@ -155,7 +155,7 @@ impl AclList {
     /// Reads a vector of entries whose strings are all present; `None` is the null vector.
     ///
     /// # Errors
-    /// If it ends early, or a scheme or id is null.
+    /// If it ends early, or a scheme is null.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Option<Self>, DecodeError> {
         if let Some(_rest) = reader.rest().strip_prefix(OPEN_BYTES) {
             reader.count("acl")?;
@@ -171,7 +171,8 @@ impl AclList {
         for _ in 0..count {
             let perms = Perms(reader.int("perms")?);
             let scheme = reader.required_string("scheme")?.into_owned();
-            let id = reader.required_string("id")?.into_owned();
+            // kazoo sends null for the empty id that goes with the scheme `auth`.
+            let id = reader.string("id")?.unwrap_or_default().into_owned();
             entries.push(Acl {
                 perms,
                 id: Id { scheme, id },
@@ -184,9 +185,9 @@ impl AclList {
 /// An ACL as a client sent it: null lists and null strings are for the server to judge, they are no framing errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestedAcl {
-    /// A list in which every string is present.
+    /// A list in which every entry has a scheme.
     List(AclList),
-    /// A null list, or an entry with a null scheme or id: an invalid ACL.
+    /// A null list, or an entry with a null scheme: an invalid ACL.
     Invalid,
 }
 
@@ -206,21 +207,34 @@ impl RequestedAcl {
                 kind: DecodeErrorKind::Null,
                 ..
             }) => {
-                skip_entries(reader)?;
-                Ok(Self::Invalid)
+                let entries = read_lenient(reader)?;
+                Ok(entries.map_or(Self::Invalid, |entries| Self::List(AclList::new(entries))))
             }
             Err(error) => Err(error),
         }
     }
 }
 
-fn skip_entries(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-    for _ in 0..reader.count("acl")?.unwrap_or(0) {
-        reader.int("perms")?;
-        reader.buffer("scheme")?;
-        reader.buffer("id")?;
+/// Reads entries in which strings may be null; `None` if there is no list, or a scheme is missing.
+fn read_lenient(reader: &mut Reader<'_>) -> Result<Option<Vec<Acl>>, DecodeError> {
+    let Some(count) = reader.count("acl")? else {
+        return Ok(None);
+    };
+    let mut entries = Some(Vec::with_capacity(reader.capacity(count, 12)));
+    for _ in 0..count {
+        let perms = Perms(reader.int("perms")?);
+        let scheme = reader.string("scheme")?;
+        let id = reader.string("id")?.unwrap_or_default().into_owned();
+        entries = entries.zip(scheme).map(|(mut entries, scheme)| {
+            let scheme = scheme.into_owned();
+            entries.push(Acl {
+                perms,
+                id: Id { scheme, id },
+            });
+            entries
+        });
     }
-    Ok(())
+    Ok(entries)
 }
 
 #[cfg(test)]
@@ -248,6 +262,19 @@ mod tests {
     }
 
     #[test]
+    fn a_null_id_is_an_empty_one() {
+        let mut bytes = Vec::new();
+        bytes.int(1);
+        bytes.int(31);
+        bytes.string("auth");
+        bytes.int(-1);
+        let RequestedAcl::List(list) = RequestedAcl::decode(&mut Reader::new(&bytes)).unwrap() else {
+            panic!("a list")
+        };
+        assert_eq!(list.to_vec(), [Acl::new(Perms::ALL, "auth", "")]);
+    }
+
+    #[test]
     fn a_null_scheme_is_an_invalid_acl_and_the_bytes_after_it_are_found() {
         let mut bytes = Vec::new();
         bytes.int(1);
@@ -258,5 +285,17 @@ mod tests {
         let mut reader = Reader::new(&bytes);
         assert_eq!(RequestedAcl::decode(&mut reader).unwrap(), RequestedAcl::Invalid);
         assert_eq!(reader.int("next").unwrap(), 77);
+    }
+
+    #[test]
+    fn a_null_id_is_an_empty_one() {
+        let mut bytes = Vec::new();
+        bytes.int(1);
+        bytes.int(31);
+        bytes.string("auth");
+        bytes.int(-1);
+        let expected = AclList::new(alloc::vec![Acl::new(Perms::ALL, "auth", "")]);
+        let read = RequestedAcl::decode(&mut Reader::new(&bytes)).unwrap();
+        assert_eq!(read, RequestedAcl::List(expected));
     }
 }
