@@ -286,16 +286,4 @@ mod tests {
         assert_eq!(RequestedAcl::decode(&mut reader).unwrap(), RequestedAcl::Invalid);
         assert_eq!(reader.int("next").unwrap(), 77);
     }
-
-    #[test]
-    fn a_null_id_is_an_empty_one() {
-        let mut bytes = Vec::new();
-        bytes.int(1);
-        bytes.int(31);
-        bytes.string("auth");
-        bytes.int(-1);
-        let expected = AclList::new(alloc::vec![Acl::new(Perms::ALL, "auth", "")]);
-        let read = RequestedAcl::decode(&mut Reader::new(&bytes)).unwrap();
-        assert_eq!(read, RequestedAcl::List(expected));
-    }
 }
