@@ -29,7 +29,7 @@ mod watch;
 
 pub use connection::{Answered, Close, ConnId, Connection, Outputs};
 pub use container::ContainerConfig;
-pub use node::{LogBatch, Node, NodeConfig, Now, PendingConnect};
+pub use node::{Abandoned, LogBatch, Node, NodeConfig, Now, PendingConnect};
 pub use output::{Chunk, Rope};
 pub use read::{After, Reader, Replica, WatchAccess};
 pub use session::{SessionHandle, SessionTracker};

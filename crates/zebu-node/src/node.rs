@@ -119,6 +119,15 @@ impl LogBatch {
     }
 }
 
+/// Requests of a connection that is gone, which were handed over and will not be answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Abandoned {
+    /// How many.
+    pub requests: usize,
+    /// Bytes of their frames.
+    pub bytes: usize,
+}
+
 /// Number of a connection in the node.
 type Key = usize;
 
@@ -485,16 +494,37 @@ impl<C: Connection> Node<C> {
         self.sessions.set_closing(session);
     }
 
-    /// A connection is gone. Its watches are the caller's to remove; its requests in flight go on unanswered.
-    pub fn disconnected(&mut self, conn: ConnId) {
-        let Some(key) = self.keys.remove(&conn) else { return };
-        if let Some(client) = self.clients[key].take()
-            && self.bound.get(&client.conn.session()) == Some(&conn)
-        {
-            self.bound.remove(&client.conn.session());
+    /// A connection is gone. Its watches are the caller's to remove; its requests in flight go on, and nobody will be
+    /// told that they are answered: they are returned as number and bytes.
+    pub fn disconnected(&mut self, conn: ConnId) -> Abandoned {
+        let mut abandoned = Abandoned::default();
+        let Some(key) = self.keys.remove(&conn) else {
+            return abandoned;
+        };
+        if let Some(client) = self.clients[key].take() {
+            if self.bound.get(&client.conn.session()) == Some(&conn) {
+                self.bound.remove(&client.conn.session());
+            }
+            for queued in &client.queue {
+                if !matches!(queued.what, What::Connect { .. }) {
+                    abandoned.requests += 1;
+                    abandoned.bytes += queued.bytes;
+                }
+            }
         }
         self.free.push(key);
         self.ready.retain(|ready| *ready != key);
+        abandoned
+    }
+
+    /// Closes sessions that own ephemeral nodes and are not known: what a crash at a bad moment of another
+    /// implementation may have left behind. For a node that has just begun.
+    pub fn close_orphans(&mut self, replica: &Replica, now: Now) {
+        for session in replica.tree().sessions_with_ephemerals() {
+            if self.sessions.handle(session).is_none() {
+                self.close_session(replica, session, Xid(0), None, now);
+            }
+        }
     }
 
     /// Time has passed: sessions expire, containers go.

@@ -411,11 +411,8 @@ impl Manager {
     fn collect(&self, path: &str, modes: Modes, told: &mut Vec<Key>) {
         match self.paths.get(path) {
             None => {}
-            Some(Watchers::One(key, have)) => {
-                if have & modes != 0 {
-                    told.push(*key);
-                }
-            }
+            Some(Watchers::One(key, have)) if have & modes != 0 => told.push(*key),
+            Some(Watchers::One(..)) => {}
             Some(Watchers::Many(all)) => {
                 told.extend(all.iter().filter(|(_, have)| **have & modes != 0).map(|(key, _)| *key));
             }

@@ -135,6 +135,11 @@ impl NodeThread {
 
     pub(crate) fn run(mut self) {
         let mut events = Vec::new();
+        {
+            let shared = self.shared.clone();
+            self.node.close_orphans(&shared.replica.read(), shared.clock.now());
+        }
+        self.handle_all(&mut events);
         let mut is_stopping = false;
         while !is_stopping {
             let wait = Duration::from_millis(self.next_tick.since(self.shared.clock.mono()));
@@ -166,7 +171,8 @@ impl NodeThread {
                         self.node.requests(&replica, conn, &ids, &frames, received, now);
                     }
                     NodeEvent::Disconnected(conn) => {
-                        self.node.disconnected(conn);
+                        let abandoned = self.node.disconnected(conn);
+                        shared.limits.finish(abandoned.requests, abandoned.bytes);
                         shared.watches.0.lock().remove_connection(conn);
                     }
                     NodeEvent::Flushed(zxid, batch) => {
@@ -252,5 +258,7 @@ impl NodeThread {
         }
         self.log.stop();
         self.snapshots.stop();
+        // Whoever still waits for an answer need not wait any longer.
+        self.shared.node_has_ended();
     }
 }

@@ -66,6 +66,7 @@ pub(crate) struct Shared {
     /// Where clients connect; known once the socket is bound.
     pub(crate) client_address: OnceLock<std::net::SocketAddr>,
     is_stopping: AtomicBool,
+    node_ended: AtomicBool,
     end: watch::Sender<Option<Result<(), Fatal>>>,
 }
 
@@ -101,6 +102,7 @@ impl Shared {
             trace_mask: AtomicI64::new(306),
             client_address: OnceLock::new(),
             is_stopping: AtomicBool::new(false),
+            node_ended: AtomicBool::new(false),
             end: watch::Sender::new(None),
         }
     }
@@ -134,6 +136,16 @@ impl Shared {
         for conn in self.conns.lock().values() {
             conn.wake.notify_one();
         }
+    }
+
+    /// The node answers nothing any more.
+    pub(crate) fn node_has_ended(&self) {
+        self.node_ended.store(true, Ordering::Release);
+    }
+
+    /// Whether the node answers nothing any more.
+    pub(crate) fn has_node_ended(&self) -> bool {
+        self.node_ended.load(Ordering::Acquire)
     }
 
     /// Whether the server ends because it cannot go on.

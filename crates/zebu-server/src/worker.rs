@@ -313,6 +313,7 @@ impl Client {
         while self.conn.in_flight.load(Ordering::Acquire) > 0
             && self.conn.closing().is_none()
             && !self.shared.has_failed()
+            && !self.shared.has_node_ended()
             && tokio::time::Instant::now() < deadline
         {
             let _ = tokio::time::timeout(Duration::from_millis(5), self.conn.wake.notified()).await;
