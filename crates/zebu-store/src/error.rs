@@ -131,6 +131,12 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// A file that a tool was given has not the name of its kind.
+    #[error("{} is not named as a log (log.<hex>) or a snapshot (snapshot.<hex>, .gz, .snappy) is", path.display())]
+    Name {
+        /// The file.
+        path: PathBuf,
+    },
     /// The epoch files contradict the data or one another.
     #[error(
         "{}: epoch {found}, but {reason} is of epoch {wanted}. Files of different servers or times are mixed: restore \

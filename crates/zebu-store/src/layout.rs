@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use zebu_proto::Zxid;
 
-use crate::{Disk, StoreError};
+use crate::{Disk, RecoverySink, Sections, StoreError, snapshot};
 
 /// Directory below `dataDir` and `dataLogDir` that holds the files; its number is that of the format.
 pub(crate) const VERSION_DIR: &str = "version-2";
@@ -65,6 +65,61 @@ pub struct SnapshotFile {
     pub path: PathBuf,
     /// Length in bytes, as stored.
     pub len: u64,
+}
+
+impl LogFile {
+    /// A log file anywhere, for tools: its name must be that of a log.
+    ///
+    /// # Errors
+    /// If the name is no log's, or the file cannot be read.
+    pub fn at(disk: &dyn Disk, path: &Path) -> Result<Self, StoreError> {
+        let first = file_name(path).and_then(parse_log_name);
+        Ok(Self {
+            first: first.ok_or_else(|| StoreError::Name { path: path.into() })?,
+            len: file_len(disk, path)?,
+            path: path.into(),
+        })
+    }
+}
+
+impl SnapshotFile {
+    /// A snapshot file anywhere, for tools: its name must be that of a snapshot.
+    ///
+    /// # Errors
+    /// If the name is no snapshot's, or the file cannot be read.
+    pub fn at(disk: &dyn Disk, path: &Path) -> Result<Self, StoreError> {
+        let parsed = file_name(path).and_then(parse_snapshot_name);
+        let (zxid, compression) = parsed.ok_or_else(|| StoreError::Name { path: path.into() })?;
+        Ok(Self {
+            zxid,
+            compression,
+            len: file_len(disk, path)?,
+            path: path.into(),
+        })
+    }
+
+    /// Gives everything in the snapshot to `sink`, which must be empty, and checks all seals. Nothing on the disk is
+    /// changed or locked.
+    ///
+    /// # Errors
+    /// If anything does not check out or the sink refuses it; the sink holds rubbish then.
+    pub fn read(
+        &self,
+        disk: &dyn Disk,
+        record_bytes_max: usize,
+        sink: &mut dyn RecoverySink,
+    ) -> Result<Sections, StoreError> {
+        snapshot::load(disk, self, record_bytes_max, sink).map(|loaded| loaded.sections)
+    }
+}
+
+fn file_name(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()
+}
+
+fn file_len(disk: &dyn Disk, path: &Path) -> Result<u64, StoreError> {
+    let len = disk.open(path).and_then(|file| file.len());
+    len.map_err(|error| StoreError::io("open", path, error))
 }
 
 /// `log.<hex>`

@@ -92,6 +92,13 @@ pub trait DiskFile: Debug + Send {
     /// As the system says.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
+    /// Where something other than zeros may stand next, at or after `offset`; `None` if there are only zeros up to the
+    /// end. Saves reading the preallocated end of a file.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>>;
+
     /// Writes all of `bytes` at `offset`.
     ///
     /// # Errors

@@ -407,6 +407,11 @@ impl LogFileReader {
         let mut end = from;
         let mut at = from;
         loop {
+            let data = self.file.next_data(at);
+            let Some(data) = data.map_err(|error| StoreError::io("read", &self.log.path, error))? else {
+                return Ok(end);
+            };
+            at = data;
             let count = self.read_some(&mut chunk, at)?;
             if count == 0 {
                 return Ok(end);

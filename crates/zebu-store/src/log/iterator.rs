@@ -82,6 +82,17 @@ impl LogIterator {
         Self::over(disk, files, base, rules)
     }
 
+    /// All transactions in one file, for tools.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn open_file(disk: Arc<dyn Disk>, file: LogFile, record_bytes_max: usize) -> Result<Self, StoreError> {
+        let base = Zxid(file.first.0.saturating_sub(1));
+        let dir = file.path.parent().unwrap_or(&file.path).to_path_buf();
+        let rules = ReadRules::of(&*disk, &dir, record_bytes_max)?;
+        Self::over(disk, vec![file], base, rules)
+    }
+
     /// The transactions after `base` in `files`, oldest first. Files at the end that hold no record are ignored.
     pub(crate) fn over(
         disk: Arc<dyn Disk>,

@@ -203,6 +203,15 @@ impl DiskFile for SimFile {
         Ok(count)
     }
 
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        let state = self.disk.state();
+        state.alive(self.life)?;
+        let data = state.data(self.inode);
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(data.len());
+        let found = data[start..].iter().position(|byte| *byte != 0);
+        Ok(found.map(|index| offset + index as u64))
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         state.alive(self.life)?;

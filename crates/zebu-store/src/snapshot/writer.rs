@@ -85,7 +85,8 @@ impl SnapshotWriter {
             .map_err(|error| StoreError::io("write", &self.temporary, error))
     }
 
-    /// Seals the snapshot and gives it its name once all of it is durable.
+    /// Seals the snapshot and gives it its name once all of it is durable. The last zxid is left out if
+    /// [`crate::StoreOptions::write_last_zxid_section`] is off.
     ///
     /// # Errors
     /// If the disk fails. The snapshot is lost then; older ones and the log are not touched.
@@ -99,7 +100,8 @@ impl SnapshotWriter {
             self.write(&bytes)?;
             self.seal()?;
         }
-        if let Some(zxid) = sections.last_zxid {
+        let wanted = self.store.options.write_last_zxid_section;
+        if let Some(zxid) = sections.last_zxid.filter(|_| wanted) {
             self.write(&zxid.0.to_be_bytes())?;
             self.seal()?;
         }

@@ -4,7 +4,9 @@
 mod chain;
 mod crash;
 mod damage;
+mod hostile;
 mod java;
 mod round_trip;
 mod support;
+mod twin;
 mod upkeep;
