@@ -14,8 +14,21 @@ use crate::{DiskFile, StoreError, layout};
 const PREALLOC_MARGIN_BYTES: u64 = 4096;
 /// A record is handed to the system at the latest when this many bytes wait, so that a large batch takes no memory.
 const BUFFER_BYTES_MAX: usize = 1 << 20;
-/// Zeros are written ahead of the records in steps of this size.
-const ZERO_STEP_BYTES: u64 = 64 << 10;
+/// Zeros are written ahead of the records in steps of this size, as part of a write that needs the next step: a sync of
+/// blocks that have been written before need not change the file's metadata.
+///
+/// Measured on ext4 on a virtual machine, microseconds per flush, median and 99 in 100; one record is 166 bytes. The first
+/// line is what Java does: the file is extended by its last byte, and its blocks come into being as they are written.
+/// `fallocate` was no better than that (its blocks are marked as unwritten, and the mark must go); zeros for the whole
+/// file at once cost the same as steps per flush, and 40 to 180 ms in one piece.
+///
+/// | step | 1 record | 10 | 100 | 300 |
+/// |---|---|---|---|---|
+/// | none | 113, 205 | 127, 240 | 210, 300 | 263, 440 |
+/// | 64 KiB | 118, 260 | 119, 245 | 142, 275 | 262, 350 |
+/// | 256 KiB | 112, 190 | 118, 260 | 141, 420 | 175, 570 |
+/// | 1 MiB | 115, 195 | 125, 200 | 142, 865 | 175, 945 |
+const ZERO_STEP_BYTES: u64 = 256 << 10;
 
 /// The open end of the log.
 ///
