@@ -24,7 +24,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    keep_pages_small();
     match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
     }
+}
+
+/// The allocator asks for huge pages, of which each thread touches one at once: 10 MB in an idle server in place of 1.
+/// They gained nothing under load (2.3 million reads a second with and without).
+fn keep_pages_small() {
+    // Where the kernel does not know the call nothing is lost but memory.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
