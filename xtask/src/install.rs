@@ -33,6 +33,8 @@ pub enum Need {
     Iproute2,
     /// The newest Java ZooKeeper from Maven with its libraries.
     MavenZooKeeper,
+    /// Python 3 with its standard library.
+    Python,
     /// Python's kazoo with its test suite.
     Kazoo,
 }
@@ -49,6 +51,7 @@ impl Need {
             Self::Go => "Go",
             Self::Iproute2 => "iproute2",
             Self::MavenZooKeeper => "the newest Java ZooKeeper from Maven",
+            Self::Python => "Python 3",
             Self::Kazoo => "Python's kazoo",
         }
     }
@@ -66,6 +69,7 @@ impl Need {
             Self::Go => answers("go", &["version"]),
             Self::Iproute2 => answers("ss", &["--version"]),
             Self::MavenZooKeeper => java::maven_folder(workspace).exists(),
+            Self::Python => answers("python3", &["--version"]),
             Self::Kazoo => kazoo::is_installed(workspace),
         }
     }
@@ -85,6 +89,7 @@ impl Need {
             Self::CClient => &["libzookeeper-mt-dev", "gcc", "libc6-dev"],
             Self::Go => &["golang-go"],
             Self::Iproute2 => &["iproute2"],
+            Self::Python => &["python3"],
             Self::MavenZooKeeper => {
                 if answers("mvn", &["--version"]) {
                     &[]
@@ -173,7 +178,7 @@ fn install_rest(context: &Context, need: Need) -> Result<()> {
         Need::Clippy => rustup(context, "clippy"),
         Need::MavenZooKeeper => install_maven_libraries(context),
         Need::Kazoo => kazoo::install(context),
-        Need::Java | Need::DebianZooKeeper | Need::CClient | Need::Go | Need::Iproute2 => Ok(()),
+        Need::Java | Need::DebianZooKeeper | Need::CClient | Need::Go | Need::Iproute2 | Need::Python => Ok(()),
     }
 }
 

@@ -70,6 +70,19 @@ pub const STEPS: &[Step] = &[
         run: interop::servers::run,
     },
     Step {
+        name: "differential",
+        what: "Java, C, Go and raw-socket clients get the same answers from zebu as from Java 3.9 and 3.8.0",
+        needs: &[
+            Need::Java,
+            Need::DebianZooKeeper,
+            Need::MavenZooKeeper,
+            Need::CClient,
+            Need::Go,
+            Need::Python,
+        ],
+        run: interop::differential::run,
+    },
+    Step {
         name: "kazoo",
         what: "the test suite of Python's kazoo passes on zebu wherever it passes on Java 3.8.0",
         needs: &[Need::DebianZooKeeper, Need::Java, Need::Kazoo],

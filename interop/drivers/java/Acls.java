@@ -45,8 +45,9 @@ final class Acls {
             List<ACL> acl = Arrays.asList(lists[turn]);
             c.create(run.root + "/n" + turn, "", acl, CreateMode.PERSISTENT);
             c.getAcl(run.root + "/n" + turn);
-            c.setAcl(run.root, acl, -1);
-            c.setAcl(run.root, Ids.OPEN_ACL_UNSAFE, -1);
+            c.create(run.root + "/s" + turn, "");
+            c.setAcl(run.root + "/s" + turn, acl, -1);
+            c.getAcl(run.root + "/s" + turn);
         }
     }
 

@@ -63,6 +63,9 @@ class Canon:
     def zxid(self, zxid):
         if zxid <= 0:
             return str(zxid)
+        if self.labels and zxid > max(self.labels):
+            # A transaction of the server's own, an expiry for instance.
+            self.learn(zxid)
         if zxid not in self.labels:
             self.strangers += 1
             self.labels[zxid] = f"u{self.strangers}"

@@ -146,7 +146,7 @@ def run_all(address, profile, only, out):
             run(current)
         except Closed as why:
             current.log(f"!! ended early: {why}")
-        except (wire.Short, OSError) as why:
+        except Exception as why:  # Whatever an answer has made of it, the others must run.
             current.log(f"!! ended early: {type(why).__name__}: {why}")
         print(f"### {profile}/{name}", file=out)
         print("\n".join(current.lines), file=out, flush=True)
@@ -154,5 +154,5 @@ def run_all(address, profile, only, out):
             # A profile with one scenario is thrown away behind it.
             if profile != "limit":
                 current.clean_up()
-        except (Closed, wire.Short, OSError) as why:
+        except Exception as why:
             print(f"!! clean-up failed: {type(why).__name__}", file=out, flush=True)

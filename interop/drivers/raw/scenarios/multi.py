@@ -88,12 +88,24 @@ def failure_position(s):
     for bad in (
         delete("/zookeeper"), delete(p + "/none"), set_data(p, b"", 9), check(p, 9), check("x"), create(p),
         create("x"), create(p + "/none/x"), create(p + "/x", acl=[]), create(p + "/x/"), create_ttl(p + "/x", 0),
-        create_ttl(p + "/x", -1), create(p + "/x", flags=4, acl=None), set_data("", b""), delete("", 1), check("", 7),
+        create_ttl(p + "/x", -1), set_data("", b""), delete("", 1), check("", 7),
     ):  # fmt: skip
         c.multi([good[0], bad, good[1], bad])
     s.log("-- nothing moved")
     c.exists(p)
     c.create(p + "/s-", flags=2)
+
+
+@scenario("multi/null-acl")
+def null_acl(s):
+    """A null list in place of an empty one."""
+    c = s.start()
+    path = s.root + "/x"
+    for flags in (0, 1, 4):
+        for op in ("create", "create2", "createContainer"):
+            c.multi([create(path, flags=flags, op=op, acl=None)], shown=f"{op} flags={flags}")
+            c.create(path, b"", None, flags, op)
+    c.get_children2(s.root)
 
 
 @scenario("multi/rollback")

@@ -132,24 +132,35 @@ def quota_hard(s):
     c.delete(below)
 
 
-@scenario("system/quota-soft-and-forms")
-def quota_soft(s):
-    """A soft limit alone only warns; a hard one of -1 is none."""
+def use_quota(s, limits):
+    """Fills a node whose quota has these limits."""
     c = s.start()
-    for number, limits in enumerate((
-        b"count=1,bytes=1", b"count=1,bytes=1=;byteHardLimit=-1;countHardLimit=-1", b"count=1,bytes=1=;countHardLimit=3",
-        b"", b"nonsense", b"countHardLimit=2", b"count=,bytes=", b"count=x,bytes=-1",
-    )):  # fmt: skip
-        q = f"{s.root}/q{number}"
-        s.log(f"-- {limits}")
-        c.create(q, b"1")
-        below = set_quota(c, q, limits, b"ignored")
-        c.get_data(below + "/zookeeper_limits")
-        c.get_data(below + "/zookeeper_stats")
-        for name in ("a", "b", "c"):
-            c.create(f"{q}/{name}", b"22")
-        c.set_data(q, b"x" * 50)
-        c.get_data(below + "/zookeeper_stats")
+    q = s.root + "/q"
+    c.create(q, b"1")
+    below = set_quota(c, q, limits, b"ignored")
+    c.get_data(below + "/zookeeper_limits")
+    c.get_data(below + "/zookeeper_stats")
+    for name in ("a", "b", "c"):
+        c.create(f"{q}/{name}", b"22")
+    c.set_data(q, b"x" * 50)
+    c.get_data(below + "/zookeeper_stats")
+
+
+# A soft limit alone only warns; a hard one of -1 is none; text that is no limit is another matter.
+LIMITS = {
+    "soft": b"count=1,bytes=1",
+    "no-hard": b"count=1,bytes=1=;byteHardLimit=-1;countHardLimit=-1",
+    "hard-count": b"count=1,bytes=1=;countHardLimit=3",
+    "hard-only": b"countHardLimit=2",
+    "empty": b"",
+    "no-pairs": b"nonsense",
+    "no-values": b"count=,bytes=",
+    "no-number": b"count=x,bytes=-1",
+    "too-large": b"count=99999999999999999999,bytes=-1",
+    "twice": b"count=1,bytes=1=;countHardLimit=2;countHardLimit=9",
+}
+for _name, _limits in LIMITS.items():
+    scenario(f"system/quota-limits-{_name}")(lambda s, limits=_limits: use_quota(s, limits))
 
 
 @scenario("system/quota-stats")
@@ -198,11 +209,16 @@ def quota_missing(s):
     c.create(q + "/a", b"x")
     c.create(q + "/b", b"x")
     c.get_data(below + "/zookeeper_stats")
-    s.log("-- limits without stats")
+
+
+@scenario("system/quota-without-stats")
+def quota_without_stats(s):
+    c = s.start()
     q = s.root + "/half"
     c.create(q, b"")
-    c.create(QUOTA + s.root + "/half", b"")
-    c.create(QUOTA + s.root + "/half/zookeeper_limits", b"count=-1,bytes=-1=;countHardLimit=2")
+    c.create(QUOTA + s.root, b"")
+    c.create(QUOTA + q, b"")
+    c.create(QUOTA + q + "/zookeeper_limits", b"count=-1,bytes=-1=;countHardLimit=2")
     c.create(q + "/a", b"")
     c.create(q + "/b", b"")
 
@@ -268,8 +284,8 @@ def ttl_removal(s):
     c.create_ttl(p + "/short", ttl=500)
     wait_deleted(c, p + "/short")
     w.ping()
-    c.get_children(p)
+    c.get_children2(p)
     c.delete(p + "/busy/kid")
     wait_deleted(c, p + "/busy")
     w.ping()
-    c.get_children(p)
+    c.get_children2(p)
