@@ -8,7 +8,9 @@
 //! it cannot read in some places, and cannot start in others where nothing was lost.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use zebu_proto::snapshot::NodeRecord;
@@ -17,7 +19,7 @@ use zebu_proto::{AclList, SessionId, Zxid};
 
 use crate::log::{self, FileEnd, HEADER_BYTES, LogFileReader};
 use crate::snapshot::{self, Loaded};
-use crate::{LogFile, LogIterator, LogProblem, SnapshotDigest, SnapshotFile, Store, StoreError, layout};
+use crate::{Disk, LogFile, LogIterator, LogProblem, SnapshotDigest, SnapshotFile, Store, StoreError, layout};
 
 /// Snapshots are tried newest first, at most this many, as in Java.
 const SNAPSHOT_ATTEMPTS_MAX: usize = 100;
@@ -149,13 +151,17 @@ impl Store {
             if lost.len() == SNAPSHOT_ATTEMPTS_MAX {
                 break;
             }
-            if !snapshot::looks_whole(&*shared.disk, &candidate)? {
-                continue;
-            }
-            sink.begin();
-            // This calls `sink.loaded` too, once all seals are checked.
-            match snapshot::load(&*shared.disk, &candidate, self.options().record_bytes_max, sink) {
-                Ok(Loaded { nodes, .. }) => {
+            let load = |sink: &mut dyn RecoverySink| {
+                if !snapshot::looks_whole(&*shared.disk, &candidate)? {
+                    return Ok(None);
+                }
+                sink.begin();
+                // This calls `sink.loaded` too, once all seals are checked.
+                snapshot::load(&*shared.disk, &candidate, self.options().record_bytes_max, sink).map(Some)
+            };
+            match load(sink) {
+                Ok(None) => {}
+                Ok(Some(Loaded { nodes, .. })) => {
                     shared.trust(&candidate.path);
                     recovered.snapshot = Some(candidate);
                     recovered.nodes = nodes;
@@ -247,23 +253,16 @@ impl Store {
             return Ok(None);
         }
         let path = shared.log_dir.join(layout::cut_name(file.first, offset));
-        let copy = || {
-            if shared.disk.exists(&path)? {
-                shared.disk.remove(&path)?;
+        match copy(&*shared.disk, &reader, offset..end, &path) {
+            Ok(()) => Ok(Some(path)),
+            // The copy is a courtesy; a server must be able to start on a full disk, in order to purge.
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
+                let removed = shared.disk.remove(&path);
+                removed.map_err(|error| StoreError::io("remove", &path, error))?;
+                Ok(None)
             }
-            shared.disk.create(&path)
-        };
-        let write = |error| StoreError::io("write", &path, error);
-        let target = copy().map_err(write)?;
-        let mut at = offset;
-        while at < end {
-            let len = usize::try_from(end - at).unwrap_or(COPY_BYTES).min(COPY_BYTES);
-            let bytes = reader.read_range(at, len)?;
-            target.write_at(&bytes, at - offset).map_err(write)?;
-            at += len as u64;
+            Err(error) => Err(error),
         }
-        target.sync_all().map_err(write)?;
-        Ok(Some(path))
     }
 
     /// Syncs everything that was read.
@@ -299,6 +298,23 @@ impl Store {
 
 /// Bytes copied at once when keeping what is cut.
 const COPY_BYTES: usize = 1 << 20;
+
+/// Copies a part of a log into a new file.
+fn copy(disk: &dyn Disk, reader: &LogFileReader, range: Range<u64>, path: &Path) -> Result<(), StoreError> {
+    let write = |error| StoreError::io("write", path, error);
+    if disk.exists(path).map_err(write)? {
+        disk.remove(path).map_err(write)?;
+    }
+    let target = disk.create(path).map_err(write)?;
+    let mut at = range.start;
+    while at < range.end {
+        let len = usize::try_from(range.end - at).unwrap_or(COPY_BYTES).min(COPY_BYTES);
+        let bytes = reader.read_range(at, len)?;
+        target.write_at(&bytes, at - range.start).map_err(write)?;
+        at += len as u64;
+    }
+    target.sync_all().map_err(write)
+}
 
 /// Replays the log and returns its last transaction. Every damaged snapshot in `lost` must turn up in it: otherwise
 /// the snapshot was ahead of the log, or came from a leader, and what it held is gone.

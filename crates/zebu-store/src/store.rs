@@ -106,8 +106,17 @@ impl Store {
         SnapshotWriter::create(self.shared.clone(), zxid)
     }
 
-    /// The transactions after `base`, from the log files as they stand. What a [`LogWriter`] has not flushed may or
-    /// may not be among them.
+    /// The transactions after `base` up to `last`, which must have been flushed: for reading beside a [`LogWriter`],
+    /// whose unfinished writes are not looked at.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn log_between(&self, base: Zxid, last: Zxid) -> Result<LogIterator, StoreError> {
+        let files = self.logs()?;
+        LogIterator::until(self.shared.disk.clone(), files, base, last, self.read_rules()?)
+    }
+
+    /// The transactions after `base`. Must not run beside a [`LogWriter`].
     ///
     /// # Errors
     /// If the directory cannot be read.
@@ -214,11 +223,20 @@ fn make_dir(disk: &dyn Disk, dir: &Path, create: bool) -> Result<(), StoreError>
     if !create {
         return Err(StoreError::MissingDirectory { path: dir.into() });
     }
-    let made = disk.create_dir_all(dir).and_then(|()| match dir.parent() {
-        Some(parent) => disk.sync_dir(parent),
-        None => Ok(()),
-    });
-    made.map_err(|error| StoreError::io("create", dir, error))
+    let create = |error| StoreError::io("create", dir, error);
+    // Every name on the way must be durable, or all below it is lost with it.
+    let mut parents = Vec::new();
+    for ancestor in dir.ancestors() {
+        if ancestor.as_os_str().is_empty() || disk.exists(ancestor).map_err(create)? {
+            break;
+        }
+        parents.extend(ancestor.parent().filter(|parent| !parent.as_os_str().is_empty()));
+    }
+    disk.create_dir_all(dir).map_err(create)?;
+    for parent in parents {
+        disk.sync_dir(parent).map_err(create)?;
+    }
+    Ok(())
 }
 
 fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn DiskLock>, StoreError> {

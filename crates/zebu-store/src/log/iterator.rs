@@ -49,6 +49,8 @@ pub struct LogIterator {
     current: Option<LogFileReader>,
     /// Transactions up to here are passed over.
     base: Zxid,
+    /// Nothing is read behind this.
+    until: Option<Zxid>,
     /// Last transaction in the files read so far, passed over or not.
     last: Option<Zxid>,
     seen: VecDeque<Seen>,
@@ -100,24 +102,44 @@ impl LogIterator {
         base: Zxid,
         rules: ReadRules,
     ) -> Result<Self, StoreError> {
-        let start = files.iter().rposition(|file| file.first <= base).unwrap_or(0);
-        files.drain(..start);
         while let Some(file) = files.last()
+            && file.first > base
             && LogFileReader::open(&*disk, file.clone(), rules)?.next()?.is_none()
         {
             files.pop();
         }
-        Ok(Self {
+        Ok(Self::new(disk, files, base, rules))
+    }
+
+    /// The transactions after `base` up to `last`, which are known to be whole.
+    pub(crate) fn until(
+        disk: Arc<dyn Disk>,
+        mut files: Vec<LogFile>,
+        base: Zxid,
+        last: Zxid,
+        rules: ReadRules,
+    ) -> Result<Self, StoreError> {
+        files.retain(|file| file.first <= last);
+        let mut log = Self::new(disk, files, base, rules);
+        log.until = Some(last);
+        Ok(log)
+    }
+
+    fn new(disk: Arc<dyn Disk>, mut files: Vec<LogFile>, base: Zxid, rules: ReadRules) -> Self {
+        let start = files.iter().rposition(|file| file.first <= base).unwrap_or(0);
+        files.drain(..start);
+        Self {
             disk,
             rules,
             files,
             upcoming: 0,
             current: None,
             base,
+            until: None,
             last: None,
             seen: VecDeque::new(),
             tail: None,
-        })
+        }
     }
 
     /// The next transaction, or `None` at the end of the log.
@@ -127,7 +149,8 @@ impl LogIterator {
     #[allow(clippy::should_implement_trait, reason = "it lends from its buffer and can fail")]
     pub fn next(&mut self) -> Result<Option<LogRecord<'_>>, StoreError> {
         loop {
-            if self.current.is_none() && !self.open_upcoming()? {
+            let at_end = self.until.is_some_and(|until| self.last >= Some(until));
+            if at_end || (self.current.is_none() && !self.open_upcoming()?) {
                 return Ok(None);
             }
             // Looked at twice, since a record borrows the reader that gave it.
@@ -181,6 +204,11 @@ impl LogIterator {
         let Some(RawRecord { zxid, offset, body }) = reader.next()? else {
             return self.end_of_file().map(|()| None);
         };
+        if self.until.is_some_and(|until| zxid > until) {
+            self.current = None;
+            self.upcoming = self.files.len();
+            return Ok(None);
+        }
         let found = Seen {
             zxid,
             file,
@@ -230,9 +258,14 @@ impl LogIterator {
     /// A transaction that comes again must be the same: Java repeats records after some synchronizations.
     fn compare(&self, earlier: Seen, found: Seen) -> Result<(), StoreError> {
         let read = |seen: Seen| {
-            let log = self.files[seen.file].clone();
-            let reader = LogFileReader::open(&*self.disk, log, self.rules)?;
-            reader.read_range(seen.offset, PREFIX_BYTES + seen.len)
+            let path = &self.files[seen.file].path;
+            let mut bytes = vec![0; PREFIX_BYTES + seen.len];
+            let file = self
+                .disk
+                .open(path)
+                .and_then(|file| file.read_at(&mut bytes, seen.offset));
+            file.map_err(|error| StoreError::io("read", path, error))?;
+            Ok::<_, StoreError>(bytes)
         };
         if read(earlier)? == read(found)? {
             Ok(())

@@ -266,10 +266,9 @@ impl OpenLog {
     }
 
     fn extend(&mut self, end: u64, prealloc: u64) -> Result<(), StoreError> {
-        let mut size = self.size.max(HEADER_BYTES);
-        while end + PREALLOC_MARGIN_BYTES >= size {
-            size += prealloc;
-        }
+        let size = self.size.max(HEADER_BYTES);
+        let wanted = end + PREALLOC_MARGIN_BYTES + 1;
+        let size = size + wanted.saturating_sub(size).div_ceil(prealloc) * prealloc;
         if size > self.size {
             self.file
                 .set_len(size)

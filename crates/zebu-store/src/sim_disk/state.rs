@@ -286,6 +286,7 @@ impl State {
         let done = self.random.below(self.name_changes.len() as u64 + 1);
         self.keep_names(done, |_| true);
         self.name_changes.clear();
+        self.forget_unreachable();
         self.names.clone_from(&self.durable_names);
         let tear = self.tear;
         for inode in self.inodes.values_mut() {
@@ -387,6 +388,19 @@ impl State {
             }
         }
         self.name_changes = left;
+    }
+
+    /// What is in a directory whose own name was lost is lost.
+    fn forget_unreachable(&mut self) {
+        // In the order of paths, so that a directory is looked at before what is in it.
+        let mut reachable = BTreeMap::new();
+        for (path, inode) in std::mem::take(&mut self.durable_names) {
+            let parent = path.parent();
+            if parent.is_none_or(|parent| reachable.get(parent) == Some(&DIRECTORY)) {
+                reachable.insert(path, inode);
+            }
+        }
+        self.durable_names = reachable;
     }
 
     fn forget_unnamed(&mut self) {

@@ -208,6 +208,28 @@ fn sizes_are_those_of_all_files() {
     assert_eq!(sizes.data_bytes, 1000 + snapshot);
 }
 
+/// The writer is in the middle of a batch; what was flushed before is there.
+#[test]
+fn the_flushed_part_of_the_log_is_read_beside_its_writer() {
+    let bench = Bench::new();
+    let store = bench.open();
+    let mut writer = store.log_writer(Zxid(0));
+    for zxid in 1..=5 {
+        writer.append(Zxid(zxid), &txn(zxid, 100)).unwrap();
+    }
+    writer.flush().unwrap();
+    bench.change("log.1", |bytes| {
+        let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        bytes[end - 41..end + 20].fill(0x77);
+    });
+    let mut log = store.log_between(Zxid(2), Zxid(5)).unwrap();
+    let mut zxids = Vec::new();
+    while let Some(record) = log.next().unwrap() {
+        zxids.push(record.zxid.0);
+    }
+    assert_eq!(zxids, [3, 4, 5]);
+}
+
 #[test]
 fn the_log_is_read_from_any_transaction_on() {
     let bench = many();
@@ -221,5 +243,14 @@ fn the_log_is_read_from_any_transaction_on() {
         }
         assert_eq!(zxid, 40);
         assert_eq!(log.last_zxid(), Some(Zxid(40)));
+        for last in base..=40 {
+            let mut log = store.log_between(Zxid(base), Zxid(last)).unwrap();
+            let mut zxid = base;
+            while let Some(record) = log.next().unwrap() {
+                zxid += 1;
+                assert_eq!(record.zxid, Zxid(zxid));
+            }
+            assert_eq!(zxid, last);
+        }
     }
 }
