@@ -32,5 +32,5 @@ pub use container::ContainerConfig;
 pub use node::{Abandoned, LogBatch, Node, NodeConfig, Now, PendingConnect};
 pub use output::{Chunk, Rope};
 pub use read::{After, Reader, Replica, WatchAccess};
-pub use session::{SessionHandle, SessionTracker};
-pub use watch::{WatchMode, WatchTable, WatchTotals};
+pub use session::{SessionHandle, SessionTracker, bucket_end};
+pub use watch::{Fired, WatchCursor, WatchMode, WatchTable, WatchTotals, WatchesFired};

@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::{RefCell, RefMut};
@@ -801,16 +800,6 @@ impl<C: Connection> Node<C> {
         if self.clients[key].as_ref().is_some_and(is_ready) && !self.ready.contains(&key) {
             self.ready.push(key);
         }
-    }
-
-    /// Paths of the ephemeral nodes that each session owns, for the word `dump`.
-    #[must_use]
-    pub fn ephemerals(replica: &Replica) -> Vec<(SessionId, Vec<String>)> {
-        let tree = replica.tree();
-        tree.sessions_with_ephemerals()
-            .into_iter()
-            .map(|session| (session, tree.ephemerals(session)))
-            .collect()
     }
 }
 

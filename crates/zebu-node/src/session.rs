@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Bound;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use zebu_proto::{Millis, SessionId};
@@ -49,7 +50,9 @@ impl SessionHandle {
         self.is_closing.load(Ordering::Relaxed)
     }
 
-    fn deadline(&self) -> Millis {
+    /// When the session expires unless it shows a sign of life, the rounding aside.
+    #[must_use]
+    pub fn deadline(&self) -> Millis {
         Millis(self.touched_ms.load(Ordering::Relaxed)).plus(self.timeout_ms())
     }
 }
@@ -169,20 +172,17 @@ impl SessionTracker {
         expired
     }
 
-    /// Sessions by the time at which they expire unless they show a sign of life, for the word `dump`.
-    pub fn buckets(&self) -> BTreeMap<Millis, Vec<SessionId>> {
-        let mut buckets: BTreeMap<Millis, Vec<SessionId>> = BTreeMap::new();
-        for (session, tracked) in &self.sessions {
-            buckets
-                .entry(Millis(self.bucket(tracked.handle.deadline())))
-                .or_default()
-                .push(*session);
-        }
-        buckets
+    /// Some sessions by their ids: at most `count`, those after `after`. For those who must not hold up the node for as
+    /// long as all of them take.
+    pub fn page(&self, after: Option<SessionId>, count: usize) -> impl Iterator<Item = &Arc<SessionHandle>> + '_ {
+        self.sessions
+            .range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
+            .take(count)
+            .map(|(_, tracked)| &tracked.handle)
     }
 
     fn bucket(&self, deadline: Millis) -> u64 {
-        (deadline.0 / self.tick_ms + 1).saturating_mul(self.tick_ms)
+        bucket_end(deadline, self.tick_ms).0
     }
 
     fn move_to(&mut self, session: SessionId, bucket: u64) {
@@ -202,6 +202,12 @@ impl SessionTracker {
             }
         }
     }
+}
+
+/// The end of the bucket that a deadline falls into: deadlines are looked at every `interval_ms`.
+#[must_use]
+pub const fn bucket_end(deadline: Millis, interval_ms: u64) -> Millis {
+    Millis((deadline.0 / interval_ms + 1).saturating_mul(interval_ms))
 }
 
 #[cfg(test)]
@@ -251,5 +257,19 @@ mod tests {
         assert!(tracker.is_empty());
         assert_eq!(tracker.expire(Millis(100_000)), []);
         assert!(tracker.buckets.is_empty());
+    }
+
+    #[test]
+    fn pages_hold_all_sessions_in_order() {
+        let mut tracker = SessionTracker::new(1000);
+        let all: Vec<SessionId> = (-2..3).map(SessionId).collect();
+        for session in &all {
+            tracker.add(*session, 4000, Millis(0));
+        }
+        let page = |after, count| -> Vec<SessionId> { tracker.page(after, count).map(|handle| handle.id()).collect() };
+        assert_eq!(page(None, 2), all[..2]);
+        assert_eq!(page(Some(all[1]), 2), all[2..4]);
+        assert_eq!(page(Some(all[3]), 2), all[4..]);
+        assert_eq!(page(Some(all[4]), 2), []);
     }
 }

@@ -10,6 +10,7 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
@@ -64,6 +65,9 @@ pub struct WatchTable<C> {
     hash: FixedState,
     /// Connections to be told about the change at hand; kept to save allocations.
     told: Vec<Key>,
+    /// Connections that watch something in the data table.
+    data_connections: usize,
+    fired: WatchesFired,
 }
 
 /// A connection that watches something.
@@ -71,14 +75,16 @@ struct Watching<C> {
     conn: C,
     /// Modes in the data table and in the child table, by path.
     paths: SeededMap<Arc<str>, (Modes, Modes)>,
+    /// Number of `paths` that are in the data table.
+    data_paths: usize,
 }
 
 /// One of the two tables.
 struct Manager {
     paths: SeededMap<Arc<str>, Watchers>,
-    /// Number of watches, each mode of each connection counted.
+    /// Number of watches: a connection counts once for each path, whatever the modes.
     watches: usize,
-    /// Number of recursive ones among them.
+    /// Number of those with the recursive mode.
     recursive: usize,
 }
 
@@ -97,6 +103,54 @@ pub struct WatchTotals {
     pub paths: usize,
     /// Watches.
     pub watches: usize,
+}
+
+/// How many watches events have fired since the table was made or [`WatchTable::reset_fired`], whether or not whoever
+/// watches was permitted to know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WatchesFired {
+    /// A node came into being.
+    pub created: Fired,
+    /// A node was deleted.
+    pub deleted: Fired,
+    /// A node's data changed.
+    pub changed: Fired,
+    /// A node's list of children changed.
+    pub children: Fired,
+}
+
+/// Watches fired by the events of one kind. Events that nobody watched for do not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fired {
+    /// Events.
+    pub events: u64,
+    /// Watches of all of them.
+    pub watches: u64,
+    /// Fewest watches of one event.
+    pub min: u64,
+    /// Most watches of one event.
+    pub max: u64,
+}
+
+impl Fired {
+    fn add(&mut self, watches: u64) {
+        self.min = if self.events == 0 {
+            watches
+        } else {
+            self.min.min(watches)
+        };
+        self.max = self.max.max(watches);
+        self.events += 1;
+        self.watches += watches;
+    }
+}
+
+/// Where a walk over the data table stands. The default is the beginning.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WatchCursor {
+    conn: Option<ConnId>,
+    /// Paths of it that are behind.
+    behind: usize,
 }
 
 /// What a change means to those who watch a path.
@@ -119,6 +173,8 @@ impl<C: Connection> WatchTable<C> {
             keys: BTreeMap::new(),
             hash,
             told: Vec::new(),
+            data_connections: 0,
+            fired: WatchesFired::default(),
         }
     }
 
@@ -153,6 +209,10 @@ impl<C: Connection> WatchTable<C> {
                 (path, (0, 0))
             }
         };
+        if before.0 == 0 && data != 0 {
+            watching.data_paths += 1;
+            self.data_connections += usize::from(watching.data_paths == 1);
+        }
         self.data.set(&path, key, before.0, before.0 | data);
         self.child.set(&path, key, before.1, before.1 | child);
     }
@@ -164,6 +224,7 @@ impl<C: Connection> WatchTable<C> {
         let watching = Some(Watching {
             conn: conn.clone(),
             paths: SeededMap::with_hasher(self.hash.clone()),
+            data_paths: 0,
         });
         let key = match self.free.pop() {
             Some(key) => {
@@ -219,6 +280,10 @@ impl<C: Connection> WatchTable<C> {
         let before = *modes;
         let after = (before.0 & !data, before.1 & !child);
         *modes = after;
+        if before.0 != 0 && after.0 == 0 {
+            watching.data_paths -= 1;
+            self.data_connections -= usize::from(watching.data_paths == 0);
+        }
         if after == (0, 0) {
             watching.paths.remove(path);
         }
@@ -231,6 +296,7 @@ impl<C: Connection> WatchTable<C> {
     pub fn remove_connection(&mut self, conn: ConnId) {
         let Some(key) = self.keys.remove(&conn) else { return };
         if let Some(watching) = self.connections[key as usize].take() {
+            self.data_connections -= usize::from(watching.data_paths > 0);
             for (path, (data, child)) in watching.paths {
                 self.data.set_existing(&path, key, data, 0);
                 self.child.set_existing(&path, key, child, 0);
@@ -319,10 +385,24 @@ impl<C: Connection> WatchTable<C> {
     }
 
     /// Sends an event to each of these connections that may read the node. It is encoded once.
-    fn tell(&self, event: &Event<'_>, zxid: Zxid, told: &[Key], settings: &Settings, outputs: &mut impl Outputs<C>) {
+    fn tell(
+        &mut self,
+        event: &Event<'_>,
+        zxid: Zxid,
+        told: &[Key],
+        settings: &Settings,
+        outputs: &mut impl Outputs<C>,
+    ) {
         if told.is_empty() {
             return;
         }
+        let fired = match event.kind {
+            EventType::NodeCreated => &mut self.fired.created,
+            EventType::NodeDeleted => &mut self.fired.deleted,
+            EventType::NodeDataChanged => &mut self.fired.changed,
+            EventType::NodeChildrenChanged => &mut self.fired.children,
+        };
+        fired.add(told.len() as u64);
         let frame = event_frame(event.kind, event.path, zxid);
         for key in told {
             let Some(watching) = &self.connections[*key as usize] else {
@@ -339,12 +419,22 @@ impl<C: Connection> WatchTable<C> {
     /// Sums over the data table.
     #[must_use]
     pub fn totals(&self) -> WatchTotals {
-        let watches_data = |watching: &&Watching<C>| watching.paths.values().any(|(data, _)| *data != 0);
         WatchTotals {
-            connections: self.connections.iter().flatten().filter(watches_data).count(),
+            connections: self.data_connections,
             paths: self.data.paths.len(),
             watches: self.data.watches,
         }
+    }
+
+    /// How many watches events have fired.
+    #[must_use]
+    pub const fn fired(&self) -> &WatchesFired {
+        &self.fired
+    }
+
+    /// Begins to count anew.
+    pub fn reset_fired(&mut self) {
+        self.fired = WatchesFired::default();
     }
 
     /// Number of watches in both tables.
@@ -359,17 +449,40 @@ impl<C: Connection> WatchTable<C> {
         self.len() == 0
     }
 
-    /// Connections with the paths that they watch in the data table, by connection.
-    pub fn by_connection(&self) -> impl Iterator<Item = (&C, Vec<&str>)> + '_ {
-        self.keys
-            .values()
-            .filter_map(|key| self.connections[*key as usize].as_ref())
-            .map(|watching| {
-                let watched = watching.paths.iter().filter(|(_, (data, _))| *data != 0);
-                let mut paths: Vec<&str> = watched.map(|(path, _)| &**path).collect();
-                paths.sort_unstable();
-                (&watching.conn, paths)
-            })
+    /// Walks over the data table, connection by connection, and looks at no more than `count` watches before it pauses:
+    /// for those who must not hold the table for as long as all of them take. Returns whether there is more.
+    ///
+    /// What changes between two calls may be missed, or be found twice.
+    pub fn walk(&self, cursor: &mut WatchCursor, count: usize, mut found: impl FnMut(&C, &Arc<str>)) -> bool {
+        let mut left = count;
+        let from = cursor.conn.map_or(Bound::Unbounded, Bound::Included);
+        for (conn, key) in self.keys.range((from, Bound::Unbounded)) {
+            if left == 0 {
+                return true;
+            }
+            if cursor.conn != Some(*conn) {
+                *cursor = WatchCursor {
+                    conn: Some(*conn),
+                    behind: 0,
+                };
+                // To look at a connection without watches costs something, too.
+                left -= 1;
+            }
+            let Some(watching) = &self.connections[*key as usize] else {
+                continue;
+            };
+            for (path, (data, _)) in watching.paths.iter().skip(cursor.behind) {
+                if left == 0 {
+                    return true;
+                }
+                left -= 1;
+                cursor.behind += 1;
+                if *data != 0 {
+                    found(&watching.conn, path);
+                }
+            }
+        }
+        false
     }
 }
 
@@ -450,9 +563,9 @@ impl Manager {
     }
 
     fn count(&mut self, before: Modes, after: Modes) {
-        let ones = |modes: Modes| modes.count_ones() as usize;
-        self.watches = self.watches + ones(after) - ones(before);
-        self.recursive = self.recursive + ones(after & RECURSIVE) - ones(before & RECURSIVE);
+        let one = |modes: Modes| usize::from(modes != 0);
+        self.watches = self.watches + one(after) - one(before);
+        self.recursive = self.recursive + one(after & RECURSIVE) - one(before & RECURSIVE);
     }
 }
 
@@ -476,5 +589,140 @@ impl Watchers {
                 all.is_empty()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+
+    use zebu_proto::client::ConnectResponse;
+    use zebu_proto::{Id, OwnerRules, SessionId};
+
+    use super::*;
+    use crate::connection::{Answered, Close};
+    use crate::{Rope, SessionHandle};
+
+    #[derive(Clone)]
+    struct Conn(u64);
+
+    impl Connection for Conn {
+        fn id(&self) -> ConnId {
+            ConnId(self.0)
+        }
+
+        fn ids(&self) -> Arc<[Id]> {
+            [].into()
+        }
+
+        fn session(&self) -> SessionId {
+            SessionId::NONE
+        }
+    }
+
+    /// Nobody is told anything.
+    struct Silence;
+
+    impl Outputs<Conn> for Silence {
+        fn send(&mut self, _: &Conn, _: impl FnOnce(&mut Rope)) {}
+        fn answered(&mut self, _: &Conn, _: Answered) {}
+        fn established(&mut self, _: &Conn, _: &Arc<SessionHandle>, _: &ConnectResponse) {}
+        fn close(&mut self, _: &Conn, _: Close) {}
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            owner_rules: OwnerRules {
+                extended_types: false,
+                emulate_353: false,
+            },
+            skip_acl: false,
+            digest_scheme: true,
+            enforce_quota: false,
+            digest: true,
+            close_session_txn: true,
+            txn_bytes_max: 1 << 20,
+            hash_seed: 1,
+        }
+    }
+
+    /// Connection 1 watches nothing but children, 2 and 4 the data of `/p`, 4 in two modes, and 4 much else.
+    fn table() -> WatchTable<Conn> {
+        let mut table = WatchTable::new(7);
+        table.add_child(&Conn(1), "/p", WatchMode::Standard);
+        table.add_data(&Conn(2), "/p", WatchMode::Standard);
+        table.add_data(&Conn(4), "/p", WatchMode::Standard);
+        table.add_data(&Conn(4), "/p", WatchMode::Recursive);
+        for number in 0..10 {
+            table.add_data(&Conn(4), &alloc::format!("/many/{number}"), WatchMode::Persistent);
+        }
+        table
+    }
+
+    #[test]
+    fn a_connection_counts_once_for_a_path_whatever_the_modes() {
+        let mut table = table();
+        let totals = |connections, paths, watches| WatchTotals {
+            connections,
+            paths,
+            watches,
+        };
+        assert_eq!(table.totals(), totals(2, 11, 12));
+        assert_eq!(table.len(), 13);
+        assert!(table.remove(ConnId(2), "/p", WatcherType::Data));
+        assert_eq!(table.totals(), totals(1, 11, 11));
+        assert!(table.remove(ConnId(4), "/p", WatcherType::Data));
+        assert_eq!(table.totals(), totals(1, 11, 11), "the recursive mode is left");
+        table.remove_connection(ConnId(4));
+        assert_eq!(table.totals(), totals(0, 0, 0));
+        table.remove_connection(ConnId(1));
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn a_walk_finds_everything_in_steps_of_any_size() {
+        let table = table();
+        for count in 1..20 {
+            let mut cursor = WatchCursor::default();
+            let mut found = BTreeSet::new();
+            let mut steps = 0;
+            while table.walk(&mut cursor, count, |conn, path| {
+                assert!(found.insert((conn.0, path.clone())), "found once");
+            }) {
+                steps += 1;
+                assert!(steps < 40, "it ends");
+            }
+            assert_eq!(found.len(), 12, "in steps of {count}");
+        }
+    }
+
+    #[test]
+    fn fired_watches_are_counted_by_kind() {
+        let mut table = table();
+        let mut trigger = |change, path: &str| {
+            table.trigger(change, path, &AclList::OPEN, None, Zxid(1), &settings(), &mut Silence);
+        };
+        trigger(Change::DataChanged, "/p");
+        trigger(Change::DataChanged, "/p");
+        trigger(Change::DataChanged, "/elsewhere");
+        trigger(Change::Deleted, "/p");
+        let changed = Fired {
+            events: 2,
+            watches: 3,
+            min: 1,
+            max: 2,
+        };
+        assert_eq!(
+            table.fired().changed,
+            changed,
+            "one shots first, then the recursive one alone"
+        );
+        assert_eq!(
+            table.fired().deleted.events,
+            2,
+            "who watches the children hears of it as well"
+        );
+        table.reset_fired();
+        assert_eq!(*table.fired(), WatchesFired::default());
     }
 }
