@@ -259,3 +259,40 @@ def no_super(s):
     c = s.open()
     c.auth("digest", SUPER)
     c.who_am_i()
+
+
+@scenario("acls/digest-algorithm", profile="enforce")
+def digest_algorithm(s):
+    """Another hash than SHA-1 makes other ids."""
+    c = s.open()
+    c.auth("digest", b"bob:pw")
+    c.create(s.root, b"x", [(31, "auth", "")])
+    c.get_acl(s.root)
+    c.create(s.root + "/n", b"x", [(31, "digest", BOB)])
+    c.get_data(s.root + "/n")
+
+
+@scenario("acls/skipped", profile="open")
+def skipped(s):
+    """skipACL lets everything pass, but lists must still be well formed."""
+    c = s.start()
+    path = s.root + "/n"
+    c.create(path, b"x", [(0, "world", "anyone")])
+    read_all(c, path)
+    c.create(path + "/k")
+    c.set_data(path, b"y")
+    c.set_acl(path, wire.READ_ONLY)
+    c.delete(path + "/k")
+    c.set_data("/zookeeper/config", b"x")
+    c.create(s.root + "/bad", b"", [(31, "nosuch", "x")])
+    c.create(s.root + "/bad", b"", [])
+    c.delete("/zookeeper/config")
+
+
+@scenario("acls/digest-disabled", profile="open")
+def digest_disabled(s):
+    c = s.start()
+    c.create(s.root + "/n", b"", [(31, "digest", BOB)])
+    c.create(s.root + "/m", b"", [(31, "ip", "127.0.0.1")])
+    c.auth("digest", b"bob:pw")
+    c.expect_close("refused")

@@ -279,3 +279,48 @@ def not_utf8(s):
         c.create(path, b"", [(31, "world", "anyone"), (1, "digest", raw)])
         c.get_acl(path)
         c.delete(path)
+
+
+@scenario("frames/replies-not-read")
+def replies_not_read(s):
+    """A client that asks on and on without reading gets every answer, in order."""
+    c = s.start()
+    c.create(s.root + "/n", b"x" * 100_000)
+    body = wire.path_watch_body(s.root + "/n")
+    data = b"".join(frame(i32(xid) + i32(OPCODES["getData"]) + body) for xid in range(300))
+    c.wire.send(data)
+    wrong = 0
+    for xid in range(300):
+        payload = c.read("a reply")
+        wrong += payload[:4] != i32(xid) or len(payload) != 16 + 4 + 100_000 + 68
+    c.log(f"wrong or out of order: {wrong}")
+    c.ping()
+
+
+@scenario("frames/large-replies")
+def large_replies(s):
+    """After each reply of almost a megabyte and more the next request is read."""
+    c = s.start()
+    path = s.root + "/big"
+    size = 0xFFFFF - len(wire.create_body(path)) - 8
+    c.create(path, b"x" * size)
+    for turn in range(40):
+        sent = [c.send("setData", wire.set_data_body(s.root, b"%d" % turn))]
+        sent.append(c.send("getData", wire.path_watch_body(path)))
+        c.reply("setData", "", c.stat_reply, sent[0])
+        c.reply("getData", "", c.data_reply, sent[1])
+        c.set_data(s.root, b"")
+
+
+@scenario("frames/small-limit", profile="limit")
+def small_limit(s):
+    """jute.maxbuffer bounds frames, not what a reply may hold."""
+    c = s.start()
+    path = s.root + "/n"
+    empty = len(wire.create_body(path)) + 8
+    c.create(path, b"x" * (4096 - empty))
+    for number in range(4):
+        c.create(f"{s.root}/{'y' * 2000}{number}")
+    c.get_children(s.root)
+    c.send("setData", wire.set_data_body(path, b"x" * 4090))
+    c.expect_close("setData of 4090 bytes")

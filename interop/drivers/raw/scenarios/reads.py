@@ -71,6 +71,20 @@ def many_children(s):
     c.count(s.root)
 
 
+@scenario("reads/answer-beyond-the-limit")
+def answer_beyond_the_limit(s):
+    """The limit on frames is for what a server reads, not for what it sends."""
+    c = s.start()
+    for number in range(600):
+        path = f"{s.root}/{'x' * 2000}{number:03}"
+        c.send("create", wire.create_body(path))
+    for _ in range(600):
+        c.read("a reply")
+    xid = c.send("getChildren2", wire.path_watch_body(s.root))
+    c.log(f"{len(c.read('a reply'))} bytes for xid {xid}")
+    c.ping()
+
+
 @scenario("reads/sync-and-ping")
 def sync_and_ping(s):
     c = s.start()

@@ -26,6 +26,9 @@ const TICK_MS: u32 = 500;
 /// The name of the scenario that tells of a driver's own failure.
 const BROKEN: &str = "driver-failed";
 
+/// The profiles that the raw driver has scenarios for.
+const RAW_PROFILES: &[&str] = &["full", "fresh", "plain", "enforce", "open", "removal", "limit"];
+
 /// A driver that can be started.
 #[derive(Debug)]
 pub(super) struct Driver {
@@ -51,7 +54,7 @@ pub(super) fn build_all(context: &Context) -> Result<Vec<Driver>> {
         Driver {
             name: "raw".to_owned(),
             program: vec!["python3".into(), "-B".into(), source.join("raw/raw.py").into()],
-            profiles: &["full", "fresh", "plain", "enforce", "removal", "limit"],
+            profiles: RAW_PROFILES,
             takes_profile: true,
         },
         java(context, &source, &built, JavaVersion::Maven39)?,
@@ -222,7 +225,7 @@ mod tests {
     #[test]
     fn every_profile_can_be_read() {
         let workspace = Workspace::locate();
-        for profile in ["full", "fresh", "plain", "enforce", "removal", "limit"] {
+        for profile in RAW_PROFILES {
             let config = server_config(&workspace, profile).unwrap();
             assert!(!config.lines.iter().any(|line| line.starts_with("tickTime")));
         }
