@@ -94,6 +94,9 @@ impl Store {
         match newer.filter(|newer| *newer >= data_epoch) {
             Some(newer) => {
                 self.write_epoch(EpochFile::Current, newer)?;
+                let shared = self.shared();
+                let path = shared.snapshot_dir.join(&temporary);
+                shared.remove_in_order(&shared.snapshot_dir, [path])?;
                 Ok(newer)
             }
             None => Err(self.contradiction(EpochFile::Current, found, "the log", data_epoch)),

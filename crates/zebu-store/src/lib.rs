@@ -11,6 +11,11 @@
 //! | `<dataDir>/version-2/snapshot.<hex zxid>[.gz\|.snappy]` | the whole state at a zxid | [`SnapshotWriter`] |
 //! | `<dataDir>/version-2/{current,accepted}Epoch` | promises to leaders | [`EpochFile`] |
 //! | `<dataLogDir>/version-2/log.<hex zxid>` | transactions, named by the first | [`LogWriter`], [`LogIterator`] |
+//! | `version-2/zebu.lock`, in both | held while a store is open | [`Store::open`] |
+//! | `<dataLogDir>/version-2/zebu.newest-log` | the newest log file with flush marks | `log/mark.rs` |
+//! | `<dataLogDir>/version-2/cut-from-log.*` | what recovery cut off, for a person to look at | [`Cut`] |
+//!
+//! The last three are this program's own; a Java server passes them over.
 //!
 //! The promise that everything here serves: what [`LogWriter::flush`] has returned for is found by
 //! [`Store::recover`] after any crash, and nothing is found by half. Where files do not check out and it cannot be

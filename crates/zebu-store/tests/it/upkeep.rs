@@ -49,6 +49,7 @@ fn contradicting_epochs_are_refused() {
     // Java crashed before renaming.
     bench.put("currentEpoch.tmp", b"3");
     assert_eq!(store.load_epochs(Zxid(3 * EPOCH + 1)).unwrap(), epochs(5, 3));
+    assert!(!bench.exists("currentEpoch.tmp"));
     bench.put("acceptedEpoch", b"1");
     let error = store.load_epochs(Zxid(3 * EPOCH + 1)).unwrap_err();
     assert!(error.to_string().contains("acceptedEpoch: epoch 1"), "{error}");
