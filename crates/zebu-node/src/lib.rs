@@ -34,3 +34,6 @@ pub use output::{Chunk, Rope};
 pub use read::{After, Reader, Replica, WatchAccess};
 pub use session::{SessionHandle, SessionTracker, bucket_end};
 pub use watch::{Fired, WatchCursor, WatchMode, WatchTable, WatchTotals, WatchesFired};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! Behaviour of node, replica and watches together, as clients would see it.
+
+mod bench;
+mod order;
+mod sessions;
+mod watches;

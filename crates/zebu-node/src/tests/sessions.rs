@@ -1,0 +1,186 @@
+//! Sessions: made, renewed, expired, closed.
+
+use zebu_proto::session::password;
+use zebu_proto::{CreateMode, ErrorCode, OpCode, SessionId, Zxid};
+use zebu_tree::Settings;
+
+use super::bench::{Bench, FakeConn, Got, TICK_MS, create, frame, replies};
+use crate::{Connection, PendingConnect};
+
+fn renewal(session: SessionId) -> PendingConnect {
+    PendingConnect {
+        session,
+        password: password(session).to_vec(),
+        ..Bench::connect_request()
+    }
+}
+
+fn tick_after(bench: &mut Bench, ms: u64) -> usize {
+    bench.pass(ms);
+    let expired = bench.node.tick(&bench.replica, bench.now);
+    bench.settle();
+    expired.len()
+}
+
+#[test]
+fn a_session_exists_once_its_transaction_is_durable() {
+    let mut bench = Bench::new();
+    let conn = bench.conn();
+    bench.connect(&conn, &Bench::connect_request());
+    assert_eq!(bench.got(&conn), []);
+    bench.settle();
+    assert_eq!(bench.got(&conn), [Got::Connected]);
+    assert_eq!(bench.replica.tree().session_timeout(conn.session()), Some(4000));
+}
+
+#[test]
+fn timeouts_are_kept_within_their_bounds() {
+    let mut bench = Bench::new();
+    for (wanted, given) in [(1, 2000), (-5, 2000), (0, 2000), (5000, 5000), (100_000_000, 20_000)] {
+        let conn = bench.conn();
+        bench.connect(
+            &conn,
+            &PendingConnect {
+                timeout_ms: wanted,
+                ..Bench::connect_request()
+            },
+        );
+        bench.settle();
+        assert_eq!(bench.replica.tree().session_timeout(conn.session()), Some(given));
+    }
+}
+
+#[test]
+fn a_client_that_knows_more_is_closed_without_an_answer() {
+    let mut bench = Bench::new();
+    let conn = bench.conn();
+    bench.connect(
+        &conn,
+        &PendingConnect {
+            last_zxid_seen: Zxid(77),
+            ..Bench::connect_request()
+        },
+    );
+    bench.settle();
+    assert_eq!(bench.got(&conn), [Got::Closed]);
+}
+
+#[test]
+fn a_renewal_takes_the_session_from_its_old_connection() {
+    let mut bench = Bench::new();
+    let old = bench.client();
+    let new = bench.conn();
+    bench.connect(&new, &renewal(old.session()));
+    assert_eq!(bench.got(&new), [Got::Connected]);
+    assert_eq!(bench.got(&old), [Got::Closed]);
+    assert_eq!(new.session(), old.session());
+    // The end of the old connection does not touch the session's new one.
+    bench.node.disconnected(old.id());
+    assert_eq!(replies(&bench.run(&new, &[frame(1, OpCode::Ping, |_| {})])), [(-2, 0)]);
+}
+
+fn check_refused(bench: &mut Bench, request: &PendingConnect) {
+    let conn = bench.conn();
+    bench.connect(&conn, request);
+    assert_eq!(bench.got(&conn), [Got::Expired, Got::ClosedAfterOutput]);
+}
+
+#[test]
+fn wrong_passwords_and_unknown_sessions_are_told_that_they_expired_and_harm_nobody() {
+    let mut bench = Bench::new();
+    let client = bench.client();
+    let session = client.session();
+    check_refused(
+        &mut bench,
+        &PendingConnect {
+            password: alloc::vec![0; 16],
+            ..renewal(session)
+        },
+    );
+    check_refused(
+        &mut bench,
+        &PendingConnect {
+            password: alloc::vec![],
+            ..renewal(session)
+        },
+    );
+    check_refused(&mut bench, &renewal(SessionId(4711)));
+    assert_eq!(bench.got(&client), [], "the owner of the session goes on");
+}
+
+#[test]
+fn a_silent_session_expires_with_its_ephemerals_and_without_a_word() {
+    let mut bench = Bench::new();
+    let client = bench.client();
+    bench.run(&client, &[create(1, "/e", CreateMode::Ephemeral)]);
+    assert_eq!(tick_after(&mut bench, 4000), 0);
+    assert_eq!(tick_after(&mut bench, TICK_MS), 1);
+    assert_eq!(bench.got(&client), [Got::Closed]);
+    assert!(bench.replica.tree().node("/e").is_none());
+    assert_eq!(bench.replica.tree().sessions().count(), 0);
+    check_refused(&mut bench, &renewal(client.session()));
+}
+
+#[test]
+fn closing_a_session_answers_and_then_ends_the_connection() {
+    let mut bench = Bench::new();
+    let client = bench.client();
+    let got = bench.run(
+        &client,
+        &[
+            create(1, "/e", CreateMode::Ephemeral),
+            frame(2, OpCode::CloseSession, |_| {}),
+            create(3, "/late", CreateMode::Persistent),
+        ],
+    );
+    assert_eq!(replies(&got), [(1, 0), (2, 0), (3, ErrorCode::SessionExpired.code())]);
+    assert_eq!(got[2], Got::ClosedAfterOutput);
+    assert!(bench.replica.tree().node("/e").is_none());
+    assert!(bench.replica.tree().node("/late").is_none());
+}
+
+#[test]
+fn a_session_with_more_ephemerals_than_a_record_holds_is_closed_in_several_steps() {
+    let mut bench = Bench::with(Settings {
+        txn_bytes_max: 1000,
+        ..Settings::default()
+    });
+    let client = bench.client();
+    for at in 0..100 {
+        let path = alloc::format!("/ephemeral-number-{at}");
+        assert_eq!(
+            replies(&bench.run(&client, &[create(at, &path, CreateMode::Ephemeral)])),
+            [(at, 0)]
+        );
+    }
+    bench.send(&client, &[frame(1000, OpCode::CloseSession, |_| {})]);
+    let batch = bench.node.take_log(crate::LogBatch::default());
+    assert!(batch.len() > 1);
+    assert!(batch.records().all(|(_, bytes)| bytes.len() < 1100));
+    if let Some(zxid) = batch.last_zxid() {
+        bench.node.flushed(zxid);
+    }
+    bench.settle();
+    assert_eq!(replies(&bench.got(&client)), [(1000, 0)]);
+    assert_eq!(bench.replica.tree().ephemeral_count(), 0);
+}
+
+#[test]
+fn sessions_of_the_data_directory_get_their_full_time_again() {
+    let mut bench = Bench::new();
+    let client: FakeConn = bench.client();
+    bench.pass(1_000_000);
+    let config = crate::NodeConfig {
+        sid: zebu_proto::Sid(1),
+        tick_ms: TICK_MS,
+        session_timeout_ms_min: 2000,
+        session_timeout_ms_max: 20_000,
+        reconfig_enabled: false,
+        containers: crate::ContainerConfig::default(),
+    };
+    bench.node = crate::Node::new(config, &bench.replica, bench.now);
+    assert_eq!(tick_after(&mut bench, 3999), 0);
+    let new = bench.conn();
+    bench.connect(&new, &renewal(client.session()));
+    assert_eq!(bench.got(&new), [Got::Connected]);
+}
