@@ -4,8 +4,8 @@
 //! file in [`interop`] and one entry in that list; it starts its servers with [`server::Server`], which works the same
 //! way for zebu and for the Java server, so that a suite can be run against each and the answers compared.
 //!
-//! Nothing here knows the protocol beyond the `srvr` word that tells when a server is ready: suites talk to servers
-//! through real clients.
+//! Suites talk to servers through real clients, or through [`interop::client`], which shares no code with zebu. Nothing
+//! else here knows the protocol beyond the `srvr` word that tells when a server is ready.
 
 pub mod bench;
 pub mod context;

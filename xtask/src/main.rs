@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use xtask::bench;
+use xtask::interop::crash;
 use xtask::runner::{self, Selection};
 use xtask::workspace::Workspace;
 
@@ -26,6 +27,8 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         rounds: u32,
     },
+    /// End servers under write load again and again, and see that nothing acknowledged is lost.
+    Crash(crash::Options),
     /// Compare zebu with the Java server under load, in memory and in start time.
     Bench(bench::Options),
     /// List the steps of `test` with what they do and what they need.
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Test(selection) => runner::test(&workspace, &selection),
         Command::RecordKazoo { rounds } => Ok(runner::record_kazoo(&workspace, rounds)),
+        Command::Crash(options) => Ok(runner::crash(&workspace, &options)),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Steps => {
             runner::list();

@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::context::{Context, Tally};
 use crate::install::{self, Need};
-use crate::interop::kazoo;
+use crate::interop::{crash, kazoo};
 use crate::report::{self, Heartbeat, Progress, StepReport};
 use crate::steps::{self, Step};
 use crate::workspace::Workspace;
@@ -72,6 +72,15 @@ pub fn record_kazoo(workspace: &Workspace, rounds: u32) -> bool {
         },
     );
     report.passed()
+}
+
+/// Runs the step `crash` with a choice of how much; `true` when nothing was lost.
+pub fn crash(workspace: &Workspace, options: &crash::Options) -> bool {
+    let what = "kill -9 under write load loses nothing";
+    run_one(workspace, 1, 1, "crash", what, |context| {
+        crash::run_with(context, options)
+    })
+    .passed()
 }
 
 /// Prints the steps.

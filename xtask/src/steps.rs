@@ -83,6 +83,12 @@ pub const STEPS: &[Step] = &[
         run: interop::differential::run,
     },
     Step {
+        name: "crash",
+        what: "kill -9 and SIGTERM under write load, 50 times: nothing acknowledged is lost, nothing is there by half",
+        needs: &[],
+        run: interop::crash::run,
+    },
+    Step {
         name: "kazoo",
         what: "the test suite of Python's kazoo passes on zebu wherever it passes on Java 3.8.0",
         needs: &[Need::DebianZooKeeper, Need::Java, Need::Kazoo],

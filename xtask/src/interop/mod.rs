@@ -4,6 +4,8 @@
 //! folders, leaves nothing running, and counts single checks. Its fixed files (drivers, expected results) lie in the
 //! folder `interop/<suite>` of the workspace.
 
+pub mod client;
+pub mod crash;
 pub mod differential;
 pub mod kazoo;
 pub mod servers;

@@ -1,0 +1,134 @@
+//! Finds transactions in the files of a transaction log, to damage them behind the server's back.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+const HEADER_BYTES: usize = 16;
+/// Checksum and length.
+const PREFIX_BYTES: usize = 12;
+/// In a record's body: session, cxid, then the zxid.
+const ZXID_AT: usize = 12;
+
+/// A transaction in a file.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) file: PathBuf,
+    /// Where the record starts.
+    pub(super) offset: u64,
+    /// Where its body starts.
+    pub(super) body: u64,
+}
+
+/// Where the transaction `zxid` stands in the log files below `folder` (a `version-2`), `None` if it does not.
+pub(super) fn find(folder: &Path, zxid: i64) -> Result<Option<Place>> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let file = entry?.path();
+        let is_log = file
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("log."));
+        if !is_log {
+            continue;
+        }
+        let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        if let Some(offset) = find_in(&bytes, zxid) {
+            return Ok(Some(Place {
+                file,
+                offset: offset as u64,
+                body: (offset + PREFIX_BYTES) as u64,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+fn find_in(bytes: &[u8], zxid: i64) -> Option<usize> {
+    let mut offset = HEADER_BYTES;
+    loop {
+        let length = bytes.get(offset + 8..offset + PREFIX_BYTES)?;
+        let length = usize::try_from(i32::from_be_bytes(length.try_into().ok()?)).ok()?;
+        let body = bytes.get(offset + PREFIX_BYTES..offset + PREFIX_BYTES + length)?;
+        // No length: the zeros behind the last record.
+        let found = body.get(ZXID_AT..ZXID_AT + 8)?;
+        if found == zxid.to_be_bytes() {
+            return Some(offset);
+        }
+        offset += PREFIX_BYTES + length + 1;
+    }
+}
+
+impl Place {
+    /// Takes away this transaction and all behind it in this file and in later ones.
+    pub(super) fn cut(&self) -> Result<()> {
+        let first = |path: &Path| {
+            let name = path.file_name()?.to_str()?;
+            i64::from_str_radix(name.strip_prefix("log.")?, 16).ok()
+        };
+        let folder = self.file.parent().context("a log file without a folder")?;
+        for entry in fs::read_dir(folder)? {
+            let other = entry?.path();
+            if first(&other) > first(&self.file) {
+                fs::remove_file(&other)?;
+            }
+        }
+        self.open()?
+            .set_len(self.offset)
+            .with_context(|| format!("cannot cut {}", self.file.display()))
+    }
+
+    /// Turns one bit of this transaction over.
+    pub(super) fn flip(&self) -> Result<()> {
+        let file = self.open()?;
+        let mut byte = [0];
+        let at = self.body + 2;
+        file.read_exact_at(&mut byte, at)?;
+        byte[0] ^= 0x10;
+        file.write_all_at(&byte, at)?;
+        Ok(())
+    }
+
+    fn open(&self) -> Result<File> {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&self.file)
+            .with_context(|| format!("cannot open {}", self.file.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log with these transactions, and zeros behind them.
+    fn log(zxids: &[i64]) -> Vec<u8> {
+        let mut bytes = vec![0; HEADER_BYTES];
+        for zxid in zxids {
+            let mut body = vec![1; ZXID_AT];
+            body.extend_from_slice(&zxid.to_be_bytes());
+            body.extend_from_slice(&[1; 12]);
+            bytes.extend_from_slice(&[9; 8]);
+            bytes.extend_from_slice(&i32::try_from(body.len()).unwrap().to_be_bytes());
+            bytes.extend_from_slice(&body);
+            bytes.push(0x42);
+        }
+        bytes.resize(bytes.len() + 100, 0);
+        bytes
+    }
+
+    #[test]
+    fn a_transaction_is_found_and_cut_with_all_behind_it() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("log.5"), log(&[5, 6, 7])).unwrap();
+        fs::write(dir.path().join("log.8"), log(&[8])).unwrap();
+        assert!(find(dir.path(), 9).unwrap().is_none());
+        let place = find(dir.path(), 6).unwrap().unwrap();
+        place.flip().unwrap();
+        place.cut().unwrap();
+        assert!(find(dir.path(), 5).unwrap().is_some());
+        assert!(find(dir.path(), 6).unwrap().is_none());
+        assert!(!dir.path().join("log.8").exists());
+    }
+}
