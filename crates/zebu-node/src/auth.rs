@@ -66,10 +66,10 @@ pub struct AuthConfig {
 /// The identities that an auth packet proves, to be added to those of the connection; `None` if it is refused, and the
 /// connection is to be closed.
 #[must_use]
-pub fn authenticate(config: &AuthConfig, scheme: &str, auth: &[u8], address: &str) -> Option<Vec<Id>> {
+pub fn authenticate(config: &AuthConfig, scheme: &str, auth: Option<&[u8]>, address: &str) -> Option<Vec<Id>> {
     match scheme {
         DIGEST if !config.digest_disabled => {
-            let digest = digest(config.algorithm, &String::from_utf8_lossy(auth));
+            let digest = digest(config.algorithm, &String::from_utf8_lossy(auth?));
             let is_super = config.super_digest.as_deref() == Some(digest.as_str());
             let mut ids = Vec::with_capacity(2);
             if is_super {
@@ -123,13 +123,14 @@ mod tests {
             ..AuthConfig::default()
         };
         assert_eq!(
-            authenticate(&config, "digest", b"super:x", "").unwrap()[0],
+            authenticate(&config, "digest", Some(b"super:x"), "").unwrap()[0],
             Id::new("super", "")
         );
-        assert_eq!(authenticate(&config, "digest", b"super:y", "").unwrap().len(), 1);
-        assert_eq!(authenticate(&config, "world", b"anyone", ""), None);
+        assert_eq!(authenticate(&config, "digest", Some(b"super:y"), "").unwrap().len(), 1);
+        assert_eq!(authenticate(&config, "digest", None, ""), None);
+        assert_eq!(authenticate(&config, "world", Some(b"anyone"), ""), None);
         assert_eq!(
-            authenticate(&config, "ip", b"", "1.2.3.4"),
+            authenticate(&config, "ip", None, "1.2.3.4"),
             Some(alloc::vec![Id::new("ip", "1.2.3.4")])
         );
     }

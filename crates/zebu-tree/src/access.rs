@@ -150,10 +150,12 @@ fn parse_network(text: &str) -> Option<(IpAddr, u32)> {
     }
 }
 
-/// As Java reads them: parts of an IPv4 address may have a sign and leading zeros.
+/// As Java reads them: parts of an IPv4 address may have a sign and leading zeros, and one that is written as an IPv6
+/// address is none.
 fn parse_address(text: &str) -> Option<IpAddr> {
     if text.contains(':') {
-        return text.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+        let address = text.parse::<Ipv6Addr>().ok();
+        return address.filter(|address| address.to_ipv4_mapped().is_none()).map(IpAddr::V6);
     }
     let mut parts = text.split('.').map(|part| part.parse::<u8>().ok());
     let mut octets = [0; 4];
@@ -217,6 +219,7 @@ mod tests {
             ("ip", "127.0.0", false),
             ("ip", "::1/128", true),
             ("ip", "::1/129", false),
+            ("ip", "::ffff:127.0.0.1", false),
             ("super", "x", false),
             ("x509", "CN=a", false),
             ("", "", false),

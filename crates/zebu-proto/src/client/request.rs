@@ -217,7 +217,7 @@ pub enum Request<'a> {
     },
     Auth {
         scheme: Cow<'a, str>,
-        auth: &'a [u8],
+        auth: Option<&'a [u8]>,
     },
     Sasl {
         token: &'a [u8],
@@ -306,7 +306,7 @@ impl<'a> Request<'a> {
                 reader.int("type")?;
                 Self::Auth {
                     scheme: reader.required_string("scheme")?,
-                    auth: reader.buffer("auth")?.unwrap_or_default(),
+                    auth: reader.buffer("auth")?,
                 }
             }
             OpCode::Sasl => Self::Sasl {
