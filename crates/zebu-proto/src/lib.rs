@@ -29,4 +29,4 @@ pub use error_code::ErrorCode;
 pub use ids::{Epoch, Millis, SessionId, Sid, WallMillis, Xid, Zxid};
 pub use op::{CreateMode, OpCode};
 pub use stat::{Owner, OwnerRules, Stat, StatPersisted};
-pub use value::Value;
+pub use value::{Value, ValueRef};

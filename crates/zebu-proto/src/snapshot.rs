@@ -13,7 +13,7 @@
 use alloc::borrow::Cow;
 
 use crate::jute::{DecodeError, Reader, Write};
-use crate::{StatPersisted, Value};
+use crate::{StatPersisted, ValueRef};
 
 /// Magic `ZKSN`, version 2, database id −1.
 pub const HEADER: [u8; 16] = *b"ZKSN\0\0\0\x02\xff\xff\xff\xff\xff\xff\xff\xff";
@@ -59,9 +59,15 @@ impl<'a> NodeRecord<'a> {
 }
 
 /// Appends a node.
-pub fn encode_node(out: &mut impl Write, path: &str, data: &Value, acl_key: i64, stat: &StatPersisted) {
+pub fn encode_node<'a>(
+    out: &mut impl Write,
+    path: &str,
+    data: impl Into<ValueRef<'a>>,
+    acl_key: i64,
+    stat: &StatPersisted,
+) {
     out.string(path);
-    out.buffer(data.as_option());
+    out.value(data);
     out.long(acl_key);
     stat.encode(out);
 }

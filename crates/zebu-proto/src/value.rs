@@ -45,6 +45,72 @@ impl Value {
     }
 }
 
+/// A znode's data as it is kept: in a value of its own, which can be shared, or within something else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum ValueRef<'a> {
+    /// The null value.
+    Null,
+    /// Bytes that somebody else holds.
+    Bytes(&'a [u8]),
+    /// A value of its own.
+    Shared(&'a Value),
+}
+
+impl<'a> ValueRef<'a> {
+    /// The bytes, or `None` for the null value.
+    #[must_use]
+    pub fn as_option(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Null => None,
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Shared(value) => value.as_option(),
+        }
+    }
+
+    /// The bytes; none for the null value.
+    #[must_use]
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.as_option().unwrap_or_default()
+    }
+
+    /// Number of bytes, 0 for the null value.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Whether there are no bytes: null or empty.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.as_bytes().is_empty()
+    }
+
+    /// A value of its own; the bytes are copied unless they are in one.
+    #[must_use]
+    pub fn to_value(self) -> Value {
+        match self {
+            Self::Shared(value) => value.clone(),
+            other => Value::from_option(other.as_option()),
+        }
+    }
+}
+
+impl<'a> From<&'a Value> for ValueRef<'a> {
+    fn from(value: &'a Value) -> Self {
+        Self::Shared(value)
+    }
+}
+
+impl fmt::Debug for ValueRef<'_> {
+    /// Length only: data never appears in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.as_option() {
+            None => f.write_str("ValueRef(null)"),
+            Some(bytes) => write!(f, "ValueRef({} bytes)", bytes.len()),
+        }
+    }
+}
+
 impl From<&[u8]> for Value {
     fn from(bytes: &[u8]) -> Self {
         Self::from_option(Some(bytes))

@@ -116,9 +116,9 @@ impl Tree {
             self.begin_again(existing, create, &stat);
             return Outcome::error(ErrorCode::NodeExists);
         }
-        self.insert_node(&create.path, parent, name, create.data.clone(), &create.acl, &stat);
+        self.insert_node(&create.path, parent, name, &create.data, &create.acl, &stat);
         self.count_created(&create.path, parent_path, name, create.data.len());
-        let parent_acl = self.acls.list(self.slots.node(parent).acl);
+        let parent_acl = self.acl(parent);
         changes.change(Change::Created, &create.path, &create.acl, Some(parent_acl));
         Outcome::Stat(stat.to_stat(create.data.len(), 0, self.settings.owner_rules))
     }
@@ -130,8 +130,8 @@ impl Tree {
     /// Java leaves it as it is but for the ACL. That is not enough where the end of the node is not seen in the replay:
     /// when the closing of a session does not list its nodes, and the node belongs to somebody else by now.
     fn begin_again(&mut self, slot: Slot, create: &CreateTxn, stat: &StatPersisted) {
-        let old_len = self.slots.node(slot).data.len();
-        self.replace_node(&create.path, slot, create.data.clone(), &create.acl, stat);
+        let old_len = self.nodes.data(slot).len();
+        self.replace_node(&create.path, slot, &create.data, &create.acl, stat);
         self.count_bytes(&create.path, old_len, create.data.len());
         if let Some((parent, quota::STATS)) = path::split(&create.path)
             && let Some(limited) = quota::limited_path(parent)
@@ -143,7 +143,7 @@ impl Tree {
     /// The counter of created children and the last change of the list of children only ever rise: what is replayed
     /// onto a later state must not take them back.
     fn raise_parent(&mut self, zxid: Zxid, path: &str, parent: Slot, cversion: i32, exists: bool) {
-        let mut stat = self.slots.node(parent).stat();
+        let mut stat = self.nodes.stat(parent);
         // Records of releases before 3.4 lack the counter; a node that is there was counted.
         let cversion = match cversion {
             -1 if exists => stat.cversion,
@@ -164,7 +164,7 @@ impl Tree {
         let Some(parent) = self.find(parent_path) else {
             return Outcome::error(ErrorCode::NoNode);
         };
-        let mut stat = self.slots.node(parent).stat();
+        let mut stat = self.nodes.stat(parent);
         if zxid > stat.pzxid {
             stat.pzxid = zxid;
             self.set_stat(parent_path, parent, &stat);
@@ -173,12 +173,10 @@ impl Tree {
             return Outcome::error(ErrorCode::NoNode);
         };
         self.remove_descendants(slot);
-        let acl = self.acls.list(self.slots.node(slot).acl).clone();
-        let Some(node) = self.remove_leaf(node_path, slot) else {
-            return Outcome::error(ErrorCode::NoNode);
-        };
-        self.count_deleted(node_path, parent_path, name, node.data.len());
-        let parent_acl = self.acls.list(self.slots.node(parent).acl);
+        let acl = self.acl(slot).clone();
+        let len = self.remove_leaf(node_path, slot);
+        self.count_deleted(node_path, parent_path, name, len);
+        let parent_acl = self.acl(parent);
         changes.change(Change::Deleted, node_path, &acl, Some(parent_acl));
         Outcome::Done
     }
@@ -186,16 +184,15 @@ impl Tree {
     /// A delete is only ever prepared for a node without children. There are some only in a replay onto a later state,
     /// in which the node was created again; then they are created again as well.
     fn remove_descendants(&mut self, top: Slot) {
-        if self.slots.node(top).children() == 0 {
+        if self.nodes.children_count(top) == 0 {
             return;
         }
         let mut below: Vec<Slot> = self.subtree(top).skip(1).collect();
         while let Some(slot) = below.pop() {
             let path = self.path_of(slot);
-            if let Some(node) = self.remove_leaf(&path, slot)
-                && let Some((parent_path, name)) = path::split(&path)
-            {
-                self.count_deleted(&path, parent_path, name, node.data.len());
+            let len = self.remove_leaf(&path, slot);
+            if let Some((parent_path, name)) = path::split(&path) {
+                self.count_deleted(&path, parent_path, name, len);
             }
         }
     }
@@ -211,20 +208,15 @@ impl Tree {
         let Some(slot) = self.find(path) else {
             return Outcome::error(ErrorCode::NoNode);
         };
-        let node = self.slots.node(slot);
-        let (old_len, children) = (node.data.len(), node.children());
-        let mut stat = node.stat();
+        let body = self.nodes.body(slot);
+        let (old_len, children) = (self.nodes.value(&body).len(), body.children.count());
+        let mut stat = body.stat;
         stat.version = version;
         stat.mzxid = header.zxid;
         stat.mtime = header.time.0;
-        self.set_data(path, slot, data.clone(), &stat);
+        self.set_data(path, slot, data, &stat);
         self.count_bytes(path, old_len, data.len());
-        changes.change(
-            Change::DataChanged,
-            path,
-            self.acls.list(self.slots.node(slot).acl),
-            None,
-        );
+        changes.change(Change::DataChanged, path, self.acl(slot), None);
         Outcome::Stat(stat.to_stat(data.len(), children, self.settings.owner_rules))
     }
 
@@ -233,11 +225,12 @@ impl Tree {
             return Outcome::error(ErrorCode::NoNode);
         };
         self.set_acl(slot, acl);
-        let mut stat = self.slots.node(slot).stat();
+        let mut stat = self.nodes.stat(slot);
         stat.aversion = version;
         self.set_stat(path, slot, &stat);
-        let node = self.slots.node(slot);
-        Outcome::Stat(stat.to_stat(node.data.len(), node.children(), self.settings.owner_rules))
+        let body = self.nodes.body(slot);
+        let len = self.nodes.value(&body).len();
+        Outcome::Stat(stat.to_stat(len, body.children.count(), self.settings.owner_rules))
     }
 
     /// All elements or none: an element of type error stands for the refusal of the whole.
@@ -308,7 +301,7 @@ impl Tree {
             return;
         };
         let Some(slot) = self.find(&stats_path) else { return };
-        let mut usage = quota::Track::parse(self.slots.node(slot).data.as_bytes());
+        let mut usage = quota::Track::parse(self.nodes.data(slot).as_bytes());
         usage.count += count;
         usage.bytes += bytes;
         self.write_usage(&stats_path, slot, &usage);
@@ -323,24 +316,22 @@ impl Tree {
         let top = self.find(limited);
         for below in top.into_iter().flat_map(|top| self.subtree(top)) {
             usage.count += 1;
-            usage.bytes += signed(self.slots.node(below).data.len());
+            usage.bytes += signed(self.nodes.data(below).len());
         }
         self.write_usage(&stats_path, slot, &usage);
     }
 
     /// Rewrites a usage node in place: no version, no zxid, no event.
     fn write_usage(&mut self, stats_path: &str, slot: Slot, usage: &quota::Track) {
-        let stat = self.slots.node(slot).stat();
-        self.set_data(stats_path, slot, Value::from(usage.to_text().as_bytes()), &stat);
+        let stat = self.nodes.stat(slot);
+        self.set_data(stats_path, slot, &Value::from(usage.to_text().as_bytes()), &stat);
     }
 
     /// Finds all quotas again and counts their subtrees, after a load.
     pub(crate) fn rebuild_quotas(&mut self) {
         let Some(top) = self.find(QUOTA) else { return };
-        let limits = self
-            .subtree(top)
-            .filter(|slot| self.slots.node(*slot).name == quota::LIMITS);
-        let limited: BTreeSet<String> = limits.map(|slot| self.path_of(self.slots.node(slot).parent)).collect();
+        let limits = self.subtree(top).filter(|slot| self.nodes.name(*slot) == quota::LIMITS);
+        let limited: BTreeSet<String> = limits.map(|slot| self.path_of(self.nodes.parent(slot))).collect();
         for parent in limited {
             if let Some(limited) = quota::limited_path(&parent) {
                 self.quotas.add(limited);

@@ -6,7 +6,7 @@
 //! Source: `org.apache.zookeeper.server.DigestCalculator`, `AdHash`.
 
 use crc32fast::Hasher;
-use zebu_proto::{StatPersisted, Value};
+use zebu_proto::StatPersisted;
 
 /// Digest of a tree with nothing but the nodes that exist from the start.
 #[cfg(test)]
@@ -18,11 +18,11 @@ pub(crate) fn covers(path: &str) -> bool {
 }
 
 /// CRC-32 of path and data, the part of a node's digest that its metadata does not touch.
-pub(crate) fn prefix(path: &str, data: &Value) -> u32 {
+pub(crate) fn prefix(path: &str, data: &[u8]) -> u32 {
     let mut hasher = Hasher::new();
     // The root's path is empty here, never "/".
     hasher.update(if path == "/" { b"" } else { path.as_bytes() });
-    hasher.update(data.as_bytes());
+    hasher.update(data);
     hasher.finalize()
 }
 

@@ -14,13 +14,13 @@ use crate::{Settings, Tree};
 #[non_exhaustive]
 pub enum LoadError {
     /// A node came before its parent, or its parent is missing.
-    #[error("the node {path} has no parent in the snapshot")]
+    #[error("the node {path:?} has no parent in the snapshot")]
     NoParent {
         /// The node.
         path: String,
     },
     /// A node names an ACL that is not in the table.
-    #[error("the node {path} has the unknown ACL {key}")]
+    #[error("the node {path:?} has the unknown ACL {key}")]
     UnknownAcl {
         /// The node.
         path: String,
@@ -28,7 +28,7 @@ pub enum LoadError {
         key: i64,
     },
     /// A path stands twice.
-    #[error("the node {path} is in the snapshot twice")]
+    #[error("the node {path:?} is in the snapshot twice")]
     Twice {
         /// The node.
         path: String,
@@ -81,7 +81,7 @@ impl Loader {
                 });
             }
             self.has_root = true;
-            self.tree.add_root(&record.stat, data);
+            self.tree.add_root(&record.stat, &data);
             if record.acl_key != ACL_KEY_OPEN {
                 let acl = self.list(record)?.clone();
                 self.tree.set_acl(crate::node::ROOT, &acl);
@@ -98,7 +98,7 @@ impl Loader {
             return Err(LoadError::Twice { path: path.into() });
         }
         let acl = self.list(record)?.clone();
-        self.tree.insert_node(path, parent, name, data, &acl, &record.stat);
+        self.tree.insert_node(path, parent, name, &data, &acl, &record.stat);
         Ok(())
     }
 

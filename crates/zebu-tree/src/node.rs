@@ -1,11 +1,15 @@
-//! How nodes are kept: in slots of 72 bytes, linked by slot numbers.
+//! How nodes are kept: 16 bytes in a slot, the rest packed into a block.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::hash::BuildHasher;
 
-use ecow::EcoString;
-use zebu_proto::{StatPersisted, Value, Zxid};
+use foldhash::quality::FixedState;
+use zebu_proto::{StatPersisted, Value, ValueRef};
+
+use crate::body::{Body, Stored};
+use crate::children::{Children, Tables};
+use crate::heap::{Block, Heap};
 
 /// Number of a slot. The root's is 0.
 pub(crate) type Slot = u32;
@@ -16,220 +20,380 @@ pub(crate) const NONE: Slot = u32::MAX;
 /// The root's slot.
 pub(crate) const ROOT: Slot = 0;
 
-/// A znode.
-///
-/// Most nodes are written once and have no children. These need no more than this; what else a node may have is in
-/// [`Extra`].
-pub(crate) struct Node {
-    /// Last component of the path; up to 15 bytes stand inline.
-    pub(crate) name: EcoString,
-    pub(crate) data: Value,
-    pub(crate) czxid: Zxid,
-    pub(crate) ctime: i64,
-    /// `None` while all in it has the values of a fresh node.
-    extra: Option<Box<Extra>>,
-    /// The root is its own parent; a free slot has none.
-    pub(crate) parent: Slot,
-    pub(crate) first_child: Slot,
-    pub(crate) next_sibling: Slot,
-    pub(crate) previous_sibling: Slot,
+/// Longer data is kept as the value that it came as: a read can share it, and metadata changes without touching it.
+/// Shorter data costs less to copy than an allocation of its own costs in memory.
+const SHORT_BYTES_MAX: usize = 1024;
+
+/// All nodes.
+pub(crate) struct Nodes {
+    slots: Slots,
+    tables: Tables,
+    heap: Heap,
+    values: Values,
+    hash: FixedState,
+    /// Bytes of a body in the making.
+    scratch: Vec<u8>,
+}
+
+/// What a node is made of besides its place and its children.
+pub(crate) struct Content<'a> {
+    pub(crate) data: &'a Value,
+    pub(crate) stat: &'a StatPersisted,
     /// Number of the ACL in the [`AclTable`](crate::acl_table::AclTable).
     pub(crate) acl: u32,
     /// CRC-32 of path and data, see [`digest::prefix`](crate::digest::prefix).
-    pub(crate) digest_prefix: u32,
+    pub(crate) prefix: u32,
 }
 
-/// What differs from a fresh node.
-struct Extra {
-    mzxid: Zxid,
-    mtime: i64,
-    pzxid: Zxid,
-    ephemeral_owner: i64,
-    version: i32,
-    cversion: i32,
-    aversion: i32,
-    children: u32,
-}
-
-impl Node {
-    /// A node without children and without siblings.
-    pub(crate) fn new(
-        parent: Slot,
-        name: EcoString,
-        data: Value,
-        acl: u32,
-        digest_prefix: u32,
-        stat: &StatPersisted,
-    ) -> Self {
-        let mut node = Self {
-            name,
-            data,
-            czxid: stat.czxid,
-            ctime: stat.ctime,
-            extra: None,
-            parent,
-            first_child: NONE,
-            next_sibling: NONE,
-            previous_sibling: NONE,
-            acl,
-            digest_prefix,
-        };
-        node.set_stat(stat);
-        node
-    }
-
-    /// What stands in a free slot.
-    const fn vacant() -> Self {
+impl Nodes {
+    pub(crate) fn new(hash_seed: u64) -> Self {
         Self {
-            name: EcoString::new(),
-            data: Value::NULL,
-            czxid: Zxid::ZERO,
-            ctime: 0,
-            extra: None,
-            parent: NONE,
-            first_child: NONE,
-            next_sibling: NONE,
-            previous_sibling: NONE,
-            acl: 0,
-            digest_prefix: 0,
+            slots: Slots::default(),
+            tables: Tables::default(),
+            heap: Heap::new(),
+            values: Values::default(),
+            hash: FixedState::with_seed(hash_seed),
+            scratch: Vec::new(),
         }
     }
 
-    const fn is_vacant(&self) -> bool {
-        self.parent == NONE
+    /// Number of slots ever used; all slot numbers are below it.
+    pub(crate) fn end(&self) -> Slot {
+        self.slots.end()
     }
 
-    fn fresh_stat(&self) -> StatPersisted {
-        StatPersisted {
-            czxid: self.czxid,
-            mzxid: self.czxid,
-            pzxid: self.czxid,
-            ctime: self.ctime,
-            mtime: self.ctime,
-            ..StatPersisted::default()
-        }
+    /// Number of nodes.
+    pub(crate) const fn len(&self) -> usize {
+        self.slots.used
     }
 
-    /// The stored metadata.
-    pub(crate) fn stat(&self) -> StatPersisted {
-        match &self.extra {
-            None => self.fresh_stat(),
-            Some(extra) => StatPersisted {
-                czxid: self.czxid,
-                mzxid: extra.mzxid,
-                ctime: self.ctime,
-                mtime: extra.mtime,
-                version: extra.version,
-                cversion: extra.cversion,
-                aversion: extra.aversion,
-                ephemeral_owner: extra.ephemeral_owner,
-                pzxid: extra.pzxid,
-            },
-        }
+    /// Whether there is a node in a slot.
+    pub(crate) fn contains(&self, slot: Slot) -> bool {
+        self.slots.get(slot).is_some()
     }
 
-    /// Replaces the stored metadata.
-    pub(crate) fn set_stat(&mut self, stat: &StatPersisted) {
-        self.czxid = stat.czxid;
-        self.ctime = stat.ctime;
-        if self.extra.is_none() && *stat == self.fresh_stat() {
-            return;
-        }
-        let children = self.children();
-        let extra = Extra {
-            mzxid: stat.mzxid,
-            mtime: stat.mtime,
-            pzxid: stat.pzxid,
-            ephemeral_owner: stat.ephemeral_owner,
-            version: stat.version,
-            cversion: stat.cversion,
-            aversion: stat.aversion,
-            children,
-        };
-        match &mut self.extra {
-            Some(slot) => **slot = extra,
-            none => *none = Some(Box::new(extra)),
+    /// The slot that [`Nodes::insert`] will take for a child of `parent`.
+    pub(crate) fn vacancy(&self, parent: Slot) -> Slot {
+        self.slots.vacancy(parent)
+    }
+
+    /// The parent's slot; the root's is its own.
+    pub(crate) fn parent(&self, slot: Slot) -> Slot {
+        self.slots.link(slot).parent
+    }
+
+    /// Last component of the path, the root's being empty.
+    pub(crate) fn name(&self, slot: Slot) -> &str {
+        let name = Body::decode_name(self.bytes(slot));
+        core::str::from_utf8(name).expect("names come from strings")
+    }
+
+    pub(crate) fn stat(&self, slot: Slot) -> StatPersisted {
+        self.body(slot).stat
+    }
+
+    pub(crate) fn acl(&self, slot: Slot) -> u32 {
+        self.body(slot).acl
+    }
+
+    pub(crate) fn data(&self, slot: Slot) -> ValueRef<'_> {
+        self.value(&self.body(slot))
+    }
+
+    /// Everything but the data of a node at once.
+    pub(crate) fn body(&self, slot: Slot) -> Body<'_> {
+        Body::decode(self.bytes(slot))
+    }
+
+    /// The data that belongs to a body.
+    pub(crate) fn value<'a>(&'a self, body: &Body<'a>) -> ValueRef<'a> {
+        match body.data {
+            Stored::Null => ValueRef::Null,
+            Stored::Short(bytes) => ValueRef::Bytes(bytes),
+            Stored::Long { value, .. } => ValueRef::Shared(self.values.get(value)),
         }
     }
 
     /// Number of direct children.
-    pub(crate) fn children(&self) -> u32 {
-        self.extra.as_ref().map_or(0, |extra| extra.children)
+    pub(crate) fn children_count(&self, slot: Slot) -> u32 {
+        self.children(slot).count()
     }
 
-    /// Changes the number of direct children.
-    pub(crate) fn set_children(&mut self, children: u32) {
-        if self.extra.is_none() {
-            let stat = self.fresh_stat();
-            self.extra = Some(Box::new(Extra {
-                mzxid: stat.mzxid,
-                mtime: stat.mtime,
-                pzxid: stat.pzxid,
-                ephemeral_owner: 0,
-                version: 0,
-                cversion: 0,
-                aversion: 0,
-                children,
-            }));
+    /// The child of `parent` called `name`.
+    pub(crate) fn find(&self, parent: Slot, name: &str) -> Option<Slot> {
+        let hash = self.hash(name.as_bytes());
+        let mut at = self.tables.chain(self.children(parent), hash);
+        while at != NONE {
+            let link = self.slots.link(at);
+            if link.hash == hash && Body::decode_name(self.heap.bytes(link.body)) == name.as_bytes() {
+                return Some(at);
+            }
+            at = link.next;
         }
-        if let Some(extra) = &mut self.extra {
-            extra.children = children;
+        None
+    }
+
+    /// Some child, the first in an order that lasts as long as no child comes or goes.
+    pub(crate) fn first_child(&self, parent: Slot) -> Option<Slot> {
+        let first = self.tables.first(self.children(parent));
+        (first != NONE).then_some(first)
+    }
+
+    /// The child of the same parent after this one.
+    pub(crate) fn next_sibling(&self, slot: Slot) -> Option<Slot> {
+        let link = self.slots.link(slot);
+        if link.next != NONE {
+            return Some(link.next);
+        }
+        if slot == ROOT {
+            return None;
+        }
+        let next = self.tables.next(self.children(link.parent), &self.slots, slot);
+        (next != NONE).then_some(next)
+    }
+
+    /// The slots of all children.
+    pub(crate) fn child_slots(&self, parent: Slot) -> impl Iterator<Item = Slot> + '_ {
+        let children = self.children(parent);
+        let mut at = self.tables.first(children);
+        core::iter::from_fn(move || {
+            let slot = at;
+            if slot == NONE {
+                return None;
+            }
+            at = self.tables.next(children, &self.slots, slot);
+            Some(slot)
+        })
+    }
+
+    /// Puts a node into the slot that [`Nodes::vacancy`] gave, as a child of `parent`. The root is its own parent and no
+    /// child. `parent_prefix` is the parent's digest prefix.
+    pub(crate) fn insert(&mut self, slot: Slot, parent: Slot, name: &str, content: &Content<'_>, parent_prefix: u32) {
+        let data = self.store(content.data, content.prefix);
+        let body = Body {
+            name: name.as_bytes(),
+            stat: *content.stat,
+            children: Children::None,
+            prefix: Some(content.prefix),
+            acl: content.acl,
+            data: data.stored(content.data),
+        };
+        self.scratch.clear();
+        body.encode(&mut self.scratch);
+        let link = Link {
+            parent,
+            next: NONE,
+            hash: self.hash(name.as_bytes()),
+            body: self.heap.insert(&self.scratch),
+        };
+        self.slots.insert(slot, link);
+        if slot != ROOT {
+            let children = self.tables.insert(self.children(parent), &mut self.slots, slot);
+            self.set_children(parent, children, parent_prefix);
+        }
+    }
+
+    /// Takes a node without children out of its slot and from its parent.
+    pub(crate) fn remove(&mut self, slot: Slot) {
+        let link = *self.slots.link(slot);
+        let children = self.tables.remove(self.children(link.parent), &mut self.slots, slot);
+        let parent = self.body(link.parent);
+        let prefix = parent.prefix.expect("a node with children has its prefix");
+        self.set_children(link.parent, children, prefix);
+        if let Stored::Long { value, .. } = self.body(slot).data {
+            self.values.remove(value);
+        }
+        self.heap.remove(link.body);
+        self.slots.remove(slot);
+    }
+
+    /// Replaces the metadata. `prefix` is the digest prefix, which stays.
+    pub(crate) fn set_stat(&mut self, slot: Slot, stat: &StatPersisted, prefix: u32) {
+        self.rewrite(slot, |body| {
+            body.stat = *stat;
+            body.prefix = Some(prefix);
+        });
+    }
+
+    /// Replaces the number of the ACL.
+    pub(crate) fn set_acl(&mut self, slot: Slot, acl: u32) {
+        self.rewrite(slot, |body| body.acl = acl);
+    }
+
+    /// Replaces data and metadata. `prefix` is the digest prefix of the new data.
+    pub(crate) fn set_data(&mut self, slot: Slot, data: &Value, stat: &StatPersisted, prefix: u32) {
+        if let Stored::Long { value, .. } = self.body(slot).data {
+            self.values.remove(value);
+        }
+        let stored = self.store(data, prefix);
+        let mut scratch = core::mem::take(&mut self.scratch);
+        scratch.clear();
+        let body = Body {
+            stat: *stat,
+            prefix: Some(prefix),
+            data: stored.stored(data),
+            ..self.body(slot)
+        };
+        body.encode(&mut scratch);
+        self.put(slot, scratch);
+    }
+
+    fn set_children(&mut self, slot: Slot, children: Children, prefix: u32) {
+        self.rewrite(slot, |body| {
+            body.children = children;
+            body.prefix = Some(prefix);
+        });
+    }
+
+    fn children(&self, slot: Slot) -> Children {
+        Body::decode_children(self.bytes(slot))
+    }
+
+    fn bytes(&self, slot: Slot) -> &[u8] {
+        self.heap.bytes(self.slots.link(slot).body)
+    }
+
+    fn rewrite(&mut self, slot: Slot, change: impl FnOnce(&mut Body<'_>)) {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        scratch.clear();
+        let mut body = self.body(slot);
+        change(&mut body);
+        body.encode(&mut scratch);
+        self.put(slot, scratch);
+    }
+
+    fn put(&mut self, slot: Slot, bytes: Vec<u8>) {
+        let link = self.slots.link_mut(slot);
+        link.body = self.heap.replace(link.body, &bytes);
+        self.scratch = bytes;
+    }
+
+    /// Keeps long data as it is.
+    fn store(&mut self, data: &Value, prefix: u32) -> Kept {
+        if data.len() > SHORT_BYTES_MAX {
+            let value = self.values.insert(data.clone());
+            Kept::Apart { value, prefix }
+        } else {
+            Kept::Inside
+        }
+    }
+
+    /// Any 32 bits of the hash: the table of a parent uses the low ones, and all are compared before names are.
+    fn hash(&self, name: &[u8]) -> u32 {
+        let [a, b, c, d, ..] = self.hash.hash_one(name).to_le_bytes();
+        u32::from_le_bytes([a, b, c, d])
+    }
+}
+
+/// Where data is kept.
+#[derive(Clone, Copy)]
+enum Kept {
+    Inside,
+    Apart { value: u32, prefix: u32 },
+}
+
+impl Kept {
+    fn stored(self, data: &Value) -> Stored<'_> {
+        match self {
+            Self::Apart { value, prefix } => Stored::Long { value, prefix },
+            Self::Inside => data.as_option().map_or(Stored::Null, Stored::Short),
         }
     }
 }
 
-/// Nodes in one chunk: growing allocates one chunk and moves nothing.
+/// Long data by number.
+#[derive(Default)]
+struct Values {
+    values: Vec<Value>,
+    vacant: Vec<u32>,
+}
+
+impl Values {
+    fn get(&self, number: u32) -> &Value {
+        &self.values[number as usize]
+    }
+
+    fn insert(&mut self, value: Value) -> u32 {
+        if let Some(number) = self.vacant.pop() {
+            self.values[number as usize] = value;
+            return number;
+        }
+        self.values.push(value);
+        u32::try_from(self.values.len() - 1).expect("fewer values than nodes, fewer nodes than 2^32")
+    }
+
+    fn remove(&mut self, number: u32) {
+        self.values[number as usize] = Value::NULL;
+        self.vacant.push(number);
+    }
+}
+
+/// A node's place.
+#[derive(Clone, Copy)]
+pub(crate) struct Link {
+    /// The root is its own parent; a free slot has none.
+    parent: Slot,
+    /// The next child in the same chain.
+    pub(crate) next: Slot,
+    /// Hash of the name.
+    pub(crate) hash: u32,
+    body: Block,
+}
+
+impl Link {
+    const VACANT: Self = Self {
+        parent: NONE,
+        next: NONE,
+        hash: 0,
+        body: Block::NONE,
+    };
+}
+
+/// Slots in one chunk: growing allocates one chunk and moves nothing.
 const CHUNK: usize = 1024;
 
-/// All nodes by slot number.
+/// The places of all nodes by slot number.
 ///
 /// A parent's slot number is always lower than those of its children. So the order of the slots is one in which parents
 /// come before children, which is what a snapshot needs.
 #[derive(Default)]
 pub(crate) struct Slots {
-    chunks: Vec<Vec<Node>>,
+    chunks: Vec<Vec<Link>>,
     free: BTreeSet<Slot>,
     used: usize,
 }
 
 impl Slots {
-    /// Number of slots ever used; all slot numbers are below it.
-    pub(crate) fn end(&self) -> Slot {
+    fn end(&self) -> Slot {
         match self.chunks.last() {
             None => 0,
             Some(last) => slot((self.chunks.len() - 1) * CHUNK + last.len()),
         }
     }
 
-    /// Number of nodes.
-    pub(crate) const fn len(&self) -> usize {
-        self.used
+    fn get(&self, slot: Slot) -> Option<&Link> {
+        let link = self.chunks.get(slot as usize / CHUNK)?.get(slot as usize % CHUNK)?;
+        if link.parent == NONE { None } else { Some(link) }
     }
 
-    pub(crate) fn get(&self, slot: Slot) -> Option<&Node> {
-        let node = self.chunks.get(slot as usize / CHUNK)?.get(slot as usize % CHUNK)?;
-        if node.is_vacant() { None } else { Some(node) }
-    }
-
-    /// The node in a slot that is known to hold one.
+    /// The place of the node in a slot that is known to hold one.
     ///
     /// # Panics
     /// If it holds none: a link points nowhere, the tree is damaged.
-    pub(crate) fn node(&self, slot: Slot) -> &Node {
+    pub(crate) fn link(&self, slot: Slot) -> &Link {
         self.get(slot).expect("a linked slot holds a node")
     }
 
-    /// As [`Slots::node`], to change it.
-    pub(crate) fn node_mut(&mut self, slot: Slot) -> &mut Node {
+    /// As [`Slots::link`], to change it.
+    pub(crate) fn link_mut(&mut self, slot: Slot) -> &mut Link {
         self.chunks
             .get_mut(slot as usize / CHUNK)
             .and_then(|chunk| chunk.get_mut(slot as usize % CHUNK))
-            .filter(|node| !node.is_vacant())
+            .filter(|link| link.parent != NONE)
             .expect("a linked slot holds a node")
     }
 
-    /// The slot that [`Slots::insert`] will take for a child of `parent`.
-    pub(crate) fn vacancy(&self, parent: Slot) -> Slot {
+    fn vacancy(&self, parent: Slot) -> Slot {
         // The lowest that will do. So a new slot is needed only if all above the parent are taken, and the number of
         // slots stays below the most nodes there ever were times the depth of the tree.
         match self.free.range(parent.saturating_add(1)..).next() {
@@ -238,15 +402,13 @@ impl Slots {
         }
     }
 
-    /// Puts a node into the slot that [`Slots::vacancy`] gave.
-    ///
     /// # Panics
     /// When all slot numbers are used up: 2^32 nodes.
-    pub(crate) fn insert(&mut self, at: Slot, node: Node) {
+    fn insert(&mut self, at: Slot, link: Link) {
         assert!(at != NONE, "more nodes than slot numbers");
         self.used += 1;
         if self.free.remove(&at) {
-            self.chunks[at as usize / CHUNK][at as usize % CHUNK] = node;
+            self.chunks[at as usize / CHUNK][at as usize % CHUNK] = link;
             return;
         }
         assert!(at == self.end(), "a vacancy is free or at the end");
@@ -254,17 +416,14 @@ impl Slots {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
         if let Some(chunk) = self.chunks.last_mut() {
-            chunk.push(node);
+            chunk.push(link);
         }
     }
 
-    /// Takes a node out of its slot.
-    pub(crate) fn remove(&mut self, slot: Slot) -> Option<Node> {
-        self.get(slot)?;
-        let node = core::mem::replace(self.node_mut(slot), Node::vacant());
+    fn remove(&mut self, slot: Slot) {
+        *self.link_mut(slot) = Link::VACANT;
         self.used -= 1;
         self.free.insert(slot);
-        Some(node)
     }
 }
 
@@ -274,51 +433,110 @@ fn slot(index: usize) -> Slot {
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeMap;
+    use alloc::format;
+    use alloc::string::String;
+
+    use zebu_proto::Zxid;
+
     use super::*;
 
     #[test]
-    fn a_node_takes_72_bytes() {
-        assert_eq!(size_of::<Node>(), 72);
+    fn a_slot_takes_16_bytes() {
+        assert_eq!(size_of::<Link>(), 16);
+    }
+
+    fn insert(nodes: &mut Nodes, slot: Slot, parent: Slot, name: &str) {
+        let content = Content {
+            data: &Value::NULL,
+            stat: &StatPersisted::default(),
+            acl: 0,
+            prefix: 1,
+        };
+        nodes.insert(slot, parent, name, &content, 1);
     }
 
     #[test]
     fn a_child_never_gets_a_slot_below_its_parent() {
-        let mut slots = Slots::default();
-        let node = |parent| Node::new(parent, EcoString::new(), Value::NULL, 0, 0, &StatPersisted::default());
-        for at in 0..3000 {
-            assert_eq!(slots.vacancy(ROOT), at);
-            slots.insert(at, node(ROOT));
+        let mut nodes = Nodes::new(0);
+        insert(&mut nodes, ROOT, ROOT, "");
+        for at in 1..3000 {
+            assert_eq!(nodes.vacancy(ROOT), at);
+            insert(&mut nodes, at, ROOT, &format!("{at}"));
         }
-        slots.remove(5);
-        slots.remove(2000);
-        assert_eq!(slots.vacancy(2500), 3000);
-        assert_eq!(slots.vacancy(7), 2000);
-        slots.insert(2000, node(7));
-        assert_eq!(slots.vacancy(7), 3000);
-        assert_eq!(slots.vacancy(ROOT), 5);
-        assert_eq!(slots.len(), 2999);
+        nodes.remove(5);
+        nodes.remove(2000);
+        assert_eq!(nodes.vacancy(2500), 3000);
+        assert_eq!(nodes.vacancy(7), 2000);
+        insert(&mut nodes, 2000, 7, "x");
+        assert_eq!(nodes.vacancy(7), 3000);
+        assert_eq!(nodes.vacancy(ROOT), 5);
+        assert_eq!(nodes.len(), 2999);
     }
 
     #[test]
-    fn metadata_reads_back_as_set() {
-        let fresh = StatPersisted {
-            czxid: Zxid(3),
-            mzxid: Zxid(3),
-            pzxid: Zxid(3),
-            ctime: 9,
-            mtime: 9,
-            ..StatPersisted::default()
+    fn children_are_found_and_listed_however_many_come_and_go() {
+        let mut nodes = Nodes::new(7);
+        insert(&mut nodes, ROOT, ROOT, "");
+        let mut there: BTreeMap<String, Slot> = BTreeMap::new();
+        let check = |nodes: &Nodes, there: &BTreeMap<String, Slot>| {
+            let mut listed: Vec<Slot> = nodes.child_slots(ROOT).collect();
+            let mut walked: Vec<Slot> =
+                core::iter::successors(nodes.first_child(ROOT), |slot| nodes.next_sibling(*slot)).collect();
+            assert_eq!(listed, walked);
+            listed.sort_unstable();
+            walked.clear();
+            walked.extend(there.values());
+            walked.sort_unstable();
+            assert_eq!(listed, walked);
+            assert_eq!(nodes.children_count(ROOT) as usize, there.len());
+            for (name, slot) in there {
+                assert_eq!(nodes.find(ROOT, name), Some(*slot));
+            }
         };
-        let mut node = Node::new(ROOT, EcoString::new(), Value::NULL, 0, 0, &fresh);
-        assert!(node.extra.is_none());
-        assert_eq!(node.stat(), fresh);
-        let changed = StatPersisted {
-            version: 1,
-            mzxid: Zxid(4),
-            ..fresh
-        };
-        node.set_children(2);
-        node.set_stat(&changed);
-        assert_eq!((node.stat(), node.children()), (changed, 2));
+        // Up and down over the limits between chain and table, and then far.
+        for (count, end) in [(9, 0), (20, 3), (9, 2), (700, 100), (3000, 0)] {
+            while there.len() < count {
+                let name = format!("{}-{}", count, there.len());
+                let slot = nodes.vacancy(ROOT);
+                insert(&mut nodes, slot, ROOT, &name);
+                there.insert(name, slot);
+                if there.len() % 37 < 10 {
+                    check(&nodes, &there);
+                }
+            }
+            while there.len() > end {
+                let (name, slot) = there.pop_first().unwrap();
+                nodes.remove(slot);
+                assert_eq!(nodes.find(ROOT, &name), None);
+                if there.len() % 37 < 10 {
+                    check(&nodes, &there);
+                }
+            }
+        }
+        assert_eq!(nodes.find(ROOT, "none"), None);
+    }
+
+    #[test]
+    fn data_reads_back_as_set_whether_short_or_long() {
+        let mut nodes = Nodes::new(0);
+        insert(&mut nodes, ROOT, ROOT, "");
+        insert(&mut nodes, 1, ROOT, "a");
+        let values =
+            [0, 1, SHORT_BYTES_MAX, SHORT_BYTES_MAX + 1, 100_000].map(|len| Value::from(&alloc::vec![3; len][..]));
+        for (at, value) in (1..).zip(values.iter().chain(values.iter().rev()).chain([&Value::NULL])) {
+            let stat = StatPersisted {
+                version: at,
+                mzxid: Zxid(i64::from(at)),
+                ..StatPersisted::default()
+            };
+            nodes.set_data(1, value, &stat, 9);
+            assert_eq!(nodes.data(1).as_option(), value.as_option());
+            assert_eq!(nodes.stat(1), stat);
+            let is_shared = matches!(nodes.data(1), ValueRef::Shared(_));
+            assert_eq!(is_shared, value.len() > SHORT_BYTES_MAX);
+        }
+        nodes.remove(1);
+        assert!(nodes.values.values.iter().all(Value::is_empty));
     }
 }

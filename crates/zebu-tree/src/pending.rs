@@ -280,7 +280,7 @@ impl Pending {
             acl: node.acl().clone(),
             children: node.children_count(),
             data_len: node.data().len(),
-            digest_prefix: node.digest_prefix(),
+            digest_prefix: node.digest_prefix(path),
         })
     }
 
@@ -433,7 +433,7 @@ impl Pending {
             acl: acl.clone(),
             children: 0,
             data_len: data.len(),
-            digest_prefix: digest::prefix(&path, &data),
+            digest_prefix: digest::prefix(&path, data.as_bytes()),
         };
         self.count_in(&path, &node);
         self.put(context.zxid, &path, Some(node));
@@ -500,7 +500,7 @@ impl Pending {
         after.stat.mzxid = context.zxid;
         after.stat.mtime = context.time.0;
         after.data_len = data.len();
-        after.digest_prefix = digest::prefix(path, &data);
+        after.digest_prefix = digest::prefix(path, data.as_bytes());
         let version = after.stat.version;
         self.replace(context.zxid, path, &node, after);
         Ok(Txn::SetData {

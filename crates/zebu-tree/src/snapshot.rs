@@ -16,7 +16,7 @@ use zebu_proto::{AclList, SessionId, StatPersisted, Value, Zxid, snapshot};
 
 use crate::Tree;
 use crate::acl_table::AclTable;
-use crate::node::{Node, Slot};
+use crate::node::Slot;
 
 /// A snapshot that is being read.
 ///
@@ -67,7 +67,7 @@ impl Tree {
         self.captures.last_number += 1;
         let number = self.captures.last_number;
         let progress = Arc::new(Progress::default());
-        let end = self.slots.end();
+        let end = self.nodes.end();
         self.captures.active.push(Active {
             number,
             progress: progress.clone(),
@@ -104,12 +104,12 @@ impl Tree {
                 Some(Some(image)) => {
                     snapshot::encode_node(out, &image.path, &image.data, image.acl_key, &image.stat);
                 }
-                None => {
-                    if let Some(node) = self.slots.get(next) {
-                        let key = AclTable::snapshot_key(node.acl);
-                        snapshot::encode_node(out, &self.path_of(next), &node.data, key, &node.stat());
-                    }
+                None if self.nodes.contains(next) => {
+                    let body = self.nodes.body(next);
+                    let key = AclTable::snapshot_key(body.acl);
+                    snapshot::encode_node(out, &self.path_of(next), self.nodes.value(&body), key, &body.stat);
                 }
+                None => {}
             }
             next += 1;
         }
@@ -135,18 +135,19 @@ impl Tree {
             let active = &self.captures.active[at];
             let is_unread = slot < active.end && slot >= active.progress.next.load(Ordering::Relaxed);
             if is_unread && !active.saved.contains_key(&slot) {
-                let image = self.slots.get(slot).map(|node| self.image(slot, node));
+                let image = self.nodes.contains(slot).then(|| self.image(slot));
                 self.captures.active[at].saved.insert(slot, image);
             }
         }
     }
 
-    fn image(&self, slot: Slot, node: &Node) -> Image {
+    fn image(&self, slot: Slot) -> Image {
+        let body = self.nodes.body(slot);
         Image {
             path: self.path_of(slot),
-            data: node.data.clone(),
-            acl_key: AclTable::snapshot_key(node.acl),
-            stat: node.stat(),
+            data: self.nodes.value(&body).to_value(),
+            acl_key: AclTable::snapshot_key(body.acl),
+            stat: body.stat,
         }
     }
 }

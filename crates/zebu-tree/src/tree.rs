@@ -4,14 +4,13 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use ecow::EcoString;
 use foldhash::quality::FixedState;
-use zebu_proto::{AclList, Owner, Perms, SessionId, Stat, StatPersisted, Value, Zxid};
+use zebu_proto::{AclList, Owner, Perms, SessionId, Stat, StatPersisted, Value, ValueRef, Zxid};
 
 use crate::acl_table::AclTable;
+use crate::body::Body;
 use crate::hash::SeededMap;
-use crate::index::Index;
-use crate::node::{NONE, Node, ROOT, Slot, Slots};
+use crate::node::{Content, Nodes, ROOT, Slot};
 use crate::quota::Quotas;
 use crate::snapshot::Captures;
 use crate::{Settings, digest};
@@ -31,8 +30,7 @@ const DIGEST_LOG_LIMIT: usize = 1024;
 /// The replicated state: znodes, sessions, and the last transaction applied.
 pub struct Tree {
     pub(crate) settings: Settings,
-    pub(crate) slots: Slots,
-    pub(crate) index: Index,
+    pub(crate) nodes: Nodes,
     pub(crate) acls: AclTable,
     /// Timeout in milliseconds of each session.
     pub(crate) sessions: BTreeMap<SessionId, i32>,
@@ -54,7 +52,7 @@ impl Tree {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let mut tree = Self::without_nodes(settings);
-        tree.add_root(&StatPersisted::default(), Value::from(&[][..]));
+        tree.add_root(&StatPersisted::default(), &Value::from(&[][..]));
         tree.ensure_system_nodes();
         tree
     }
@@ -62,8 +60,7 @@ impl Tree {
     pub(crate) fn without_nodes(settings: Settings) -> Self {
         Self {
             settings,
-            slots: Slots::default(),
-            index: Index::new(settings.hash_seed),
+            nodes: Nodes::new(settings.hash_seed),
             acls: AclTable::new(settings.hash_seed),
             sessions: BTreeMap::new(),
             ephemerals: SeededMap::with_hasher(FixedState::with_seed(settings.hash_seed)),
@@ -78,12 +75,17 @@ impl Tree {
         }
     }
 
-    pub(crate) fn add_root(&mut self, stat: &StatPersisted, data: Value) {
-        let prefix = digest::prefix("", &data);
+    pub(crate) fn add_root(&mut self, stat: &StatPersisted, data: &Value) {
+        let prefix = digest::prefix("", data.as_bytes());
+        let content = Content {
+            data,
+            stat,
+            acl: crate::acl_table::OPEN,
+            prefix,
+        };
+        self.nodes.insert(ROOT, ROOT, "", &content, prefix);
         self.data_bytes += data.len() as u64;
-        let root = Node::new(ROOT, EcoString::new(), data, crate::acl_table::OPEN, prefix, stat);
-        self.slots.insert(ROOT, root);
-        self.digest = self.digest.wrapping_add(digest::node(prefix, stat));
+        self.add_digest("", prefix, stat);
     }
 
     /// The nodes of the server itself appear without a transaction and do not count as created children.
@@ -100,7 +102,7 @@ impl Tree {
                 && let Some((parent, name)) = zebu_proto::path::split(path)
                 && let Some(parent) = self.find(parent)
             {
-                self.insert_node(path, parent, name, Value::from(&[][..]), acl, &stat);
+                self.insert_node(path, parent, name, &Value::from(&[][..]), acl, &stat);
             }
         }
     }
@@ -131,7 +133,7 @@ impl Tree {
     /// Number of nodes, the root included.
     #[must_use]
     pub const fn node_count(&self) -> usize {
-        self.slots.len()
+        self.nodes.len()
     }
 
     /// Bytes of all paths and data.
@@ -204,7 +206,7 @@ impl Tree {
     pub fn descendants(&self, path: &str) -> Option<usize> {
         let top = self.find(path)?;
         if top == ROOT {
-            return Some(self.slots.len() - 1);
+            return Some(self.nodes.len() - 1);
         }
         Some(self.subtree(top).count() - 1)
     }
@@ -224,10 +226,9 @@ impl Tree {
     }
 
     fn is_container_over(&self, slot: Slot, now_ms: i64, never_used_ms_max: i64) -> bool {
-        let node = self.slots.node(slot);
-        let stat = node.stat();
+        let Body { stat, children, .. } = self.nodes.body(slot);
         let idle_ms = now_ms.saturating_sub(stat.mtime);
-        node.children() == 0
+        children.count() == 0
             && match self.settings.owner_rules.owner(stat.ephemeral_owner) {
                 Owner::Container => stat.cversion > 0 || (never_used_ms_max != 0 && idle_ms > never_used_ms_max),
                 Owner::Ttl(ttl_ms) => ttl_ms != 0 && idle_ms > ttl_ms,
@@ -243,13 +244,13 @@ impl Tree {
         }
         let mut slot = ROOT;
         for name in zebu_proto::path::components(path)? {
-            slot = self.index.find(&self.slots, slot, name)?;
+            slot = self.nodes.find(slot, name)?;
         }
         Some(slot)
     }
 
     pub(crate) fn find_child(&self, parent: Slot, name: &str) -> Option<Slot> {
-        self.index.find(&self.slots, parent, name)
+        self.nodes.find(parent, name)
     }
 
     /// The path of a node; the root's is empty.
@@ -257,9 +258,8 @@ impl Tree {
         let mut names = Vec::new();
         let mut at = slot;
         while at != ROOT {
-            let node = self.slots.node(at);
-            names.push(&node.name);
-            at = node.parent;
+            names.push(self.nodes.name(at));
+            at = self.nodes.parent(at);
         }
         let mut path = String::with_capacity(names.iter().map(|name| name.len() + 1).sum());
         for name in names.iter().rev() {
@@ -280,28 +280,17 @@ impl Tree {
     }
 
     fn next_in_subtree(&self, top: Slot, slot: Slot) -> Option<Slot> {
-        let first = self.slots.node(slot).first_child;
-        if first != NONE {
+        if let Some(first) = self.nodes.first_child(slot) {
             return Some(first);
         }
         let mut at = slot;
         while at != top {
-            let node = self.slots.node(at);
-            if node.next_sibling != NONE {
-                return Some(node.next_sibling);
+            if let Some(next) = self.nodes.next_sibling(at) {
+                return Some(next);
             }
-            at = node.parent;
+            at = self.nodes.parent(at);
         }
         None
-    }
-
-    pub(crate) fn children(&self, parent: Slot) -> impl Iterator<Item = &Node> + '_ {
-        let mut at = self.slots.node(parent).first_child;
-        core::iter::from_fn(move || {
-            let node = self.slots.get(at)?;
-            at = node.next_sibling;
-            Some(node)
-        })
     }
 
     /// Enters a new node under an existing parent. The parent's counters are the caller's matter, except the number of
@@ -311,82 +300,66 @@ impl Tree {
         path: &str,
         parent: Slot,
         name: &str,
-        data: Value,
+        data: &Value,
         acl: &AclList,
         stat: &StatPersisted,
     ) -> Slot {
-        let slot = self.slots.vacancy(parent);
+        let slot = self.nodes.vacancy(parent);
         self.capture(slot);
-        let prefix = digest::prefix(path, &data);
+        let prefix = digest::prefix(path, data.as_bytes());
+        let parent_prefix = self.prefix(&path[..path.len() - name.len() - 1], parent);
         self.data_bytes += (path.len() + data.len()) as u64;
-        let acl = self.acls.acquire(acl);
-        let mut node = Node::new(parent, name.into(), data, acl, prefix, stat);
-        let first = self.slots.node(parent).first_child;
-        node.next_sibling = first;
-        self.slots.insert(slot, node);
-        if first != NONE {
-            self.slots.node_mut(first).previous_sibling = slot;
-        }
-        let parent = self.slots.node_mut(parent);
-        parent.first_child = slot;
-        parent.set_children(parent.children() + 1);
-        self.index.insert(&self.slots, slot);
+        let content = Content {
+            data,
+            stat,
+            acl: self.acls.acquire(acl),
+            prefix,
+        };
+        self.nodes.insert(slot, parent, name, &content, parent_prefix);
         self.register_owner(slot, stat.ephemeral_owner);
         self.add_digest(path, prefix, stat);
         slot
     }
 
-    /// Takes a node without children out of the tree.
-    pub(crate) fn remove_leaf(&mut self, path: &str, slot: Slot) -> Option<Node> {
+    /// Takes a node without children out of the tree. Returns the length of its data.
+    pub(crate) fn remove_leaf(&mut self, path: &str, slot: Slot) -> usize {
         self.capture(slot);
-        self.index.remove(&self.slots, slot);
-        let node = self.slots.remove(slot)?;
-        if node.previous_sibling == NONE {
-            self.slots.node_mut(node.parent).first_child = node.next_sibling;
-        } else {
-            self.slots.node_mut(node.previous_sibling).next_sibling = node.next_sibling;
-        }
-        if node.next_sibling != NONE {
-            self.slots.node_mut(node.next_sibling).previous_sibling = node.previous_sibling;
-        }
-        let parent = self.slots.node_mut(node.parent);
-        parent.set_children(parent.children() - 1);
-        let stat = node.stat();
-        self.acls.release(node.acl);
+        let prefix = self.prefix(path, slot);
+        let body = self.nodes.body(slot);
+        let (acl, stat, len) = (body.acl, body.stat, self.nodes.value(&body).len());
+        self.nodes.remove(slot);
+        self.acls.release(acl);
         self.unregister_owner(slot, stat.ephemeral_owner);
-        self.data_bytes -= (path.len() + node.data.len()) as u64;
-        self.subtract_digest(path, node.digest_prefix, &stat);
-        Some(node)
+        self.data_bytes -= (path.len() + len) as u64;
+        self.subtract_digest(path, prefix, &stat);
+        len
     }
 
     /// Replaces a node's stored metadata.
     pub(crate) fn set_stat(&mut self, path: &str, slot: Slot, stat: &StatPersisted) {
         self.capture(slot);
-        let node = self.slots.node_mut(slot);
-        let (prefix, old) = (node.digest_prefix, node.stat());
-        node.set_stat(stat);
+        let (prefix, old) = (self.prefix(path, slot), self.nodes.stat(slot));
+        self.nodes.set_stat(slot, stat, prefix);
         self.subtract_digest(path, prefix, &old);
         self.add_digest(path, prefix, stat);
     }
 
     /// Replaces a node's data and stored metadata.
-    pub(crate) fn set_data(&mut self, path: &str, slot: Slot, data: Value, stat: &StatPersisted) {
+    pub(crate) fn set_data(&mut self, path: &str, slot: Slot, data: &Value, stat: &StatPersisted) {
         self.capture(slot);
-        let prefix = digest::prefix(path, &data);
-        let node = self.slots.node_mut(slot);
-        let (old_prefix, old) = (node.digest_prefix, node.stat());
+        let prefix = digest::prefix(path, data.as_bytes());
+        let (old_prefix, body) = (self.prefix(path, slot), self.nodes.body(slot));
+        let (old, old_len) = (body.stat, self.nodes.value(&body).len());
         self.data_bytes += data.len() as u64;
-        self.data_bytes -= node.data.len() as u64;
-        node.data = data;
-        node.digest_prefix = prefix;
-        node.set_stat(stat);
+        self.data_bytes -= old_len as u64;
+        self.nodes.set_data(slot, data, stat, prefix);
         self.subtract_digest(path, old_prefix, &old);
         self.add_digest(path, prefix, stat);
     }
 
     /// Replaces everything about a node but its place and its children.
-    pub(crate) fn replace_node(&mut self, path: &str, slot: Slot, data: Value, acl: &AclList, stat: &StatPersisted) {
-        let owner = self.slots.node(slot).stat().ephemeral_owner;
+    pub(crate) fn replace_node(&mut self, path: &str, slot: Slot, data: &Value, acl: &AclList, stat: &StatPersisted) {
+        let owner = self.nodes.stat(slot).ephemeral_owner;
         self.unregister_owner(slot, owner);
         self.register_owner(slot, stat.ephemeral_owner);
         self.set_acl(slot, acl);
@@ -395,9 +368,21 @@ impl Tree {
 
     pub(crate) fn set_acl(&mut self, slot: Slot, acl: &AclList) {
         self.capture(slot);
-        let number = self.acls.acquire(acl);
-        let old = core::mem::replace(&mut self.slots.node_mut(slot).acl, number);
+        let (number, old) = (self.acls.acquire(acl), self.nodes.acl(slot));
+        self.nodes.set_acl(slot, number);
         self.acls.release(old);
+    }
+
+    /// The ACL of a node.
+    pub(crate) fn acl(&self, slot: Slot) -> &AclList {
+        self.acls.list(self.nodes.acl(slot))
+    }
+
+    /// The digest prefix of a node, computed if it is not kept.
+    fn prefix(&self, path: &str, slot: Slot) -> u32 {
+        let body = self.nodes.body(slot);
+        let computed = || digest::prefix(path, self.nodes.value(&body).as_bytes());
+        body.prefix.unwrap_or_else(computed)
     }
 
     fn add_digest(&mut self, path: &str, prefix: u32, stat: &StatPersisted) {
@@ -475,43 +460,45 @@ pub struct NodeView<'a> {
 impl<'a> NodeView<'a> {
     /// Its data.
     #[must_use]
-    pub fn data(&self) -> &'a Value {
-        &self.tree.slots.node(self.slot).data
+    pub fn data(&self) -> ValueRef<'a> {
+        self.tree.nodes.data(self.slot)
     }
 
     /// Its metadata as clients see it.
     #[must_use]
     pub fn stat(&self) -> Stat {
-        let node = self.tree.slots.node(self.slot);
-        node.stat()
-            .to_stat(node.data.len(), node.children(), self.tree.settings.owner_rules)
+        let body = self.tree.nodes.body(self.slot);
+        let data_length = self.tree.nodes.value(&body).len();
+        body.stat
+            .to_stat(data_length, body.children.count(), self.tree.settings.owner_rules)
     }
 
     /// Its metadata as stored.
     #[must_use]
     pub fn stored_stat(&self) -> StatPersisted {
-        self.tree.slots.node(self.slot).stat()
+        self.tree.nodes.stat(self.slot)
     }
 
     /// Its ACL.
     #[must_use]
     pub fn acl(&self) -> &'a AclList {
-        self.tree.acls.list(self.tree.slots.node(self.slot).acl)
+        self.tree.acl(self.slot)
     }
 
     /// Number of its children.
     #[must_use]
     pub fn children_count(&self) -> u32 {
-        self.tree.slots.node(self.slot).children()
+        self.tree.nodes.children_count(self.slot)
     }
 
     /// Names of its children, in no particular order.
     pub fn children(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let tree = self.tree;
-        tree.children(self.slot).map(|node| node.name.as_str())
+        let nodes = &self.tree.nodes;
+        nodes.child_slots(self.slot).map(|slot| nodes.name(slot))
     }
 
-    pub(crate) fn digest_prefix(&self) -> u32 {
-        self.tree.slots.node(self.slot).digest_prefix
+    /// CRC-32 of path and data. `path` is the node's own.
+    pub(crate) fn digest_prefix(&self, path: &str) -> u32 {
+        self.tree.prefix(path, self.slot)
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::Value;
+use crate::{Value, ValueRef};
 
 /// Where records are written: a byte vector, or a buffer that can share a znode's bytes in place of copying them.
 pub trait Write {
@@ -64,13 +64,13 @@ pub trait Write {
     }
 
     /// Writes a znode's data as a buffer.
-    fn value(&mut self, value: &Value) {
-        match value.as_option() {
-            None => self.int(-1),
-            Some(bytes) => {
-                self.length(bytes.len());
+    fn value<'a>(&mut self, value: impl Into<ValueRef<'a>>) {
+        match value.into() {
+            ValueRef::Shared(value) if value.as_option().is_some() => {
+                self.length(value.len());
                 self.put_shared(value);
             }
+            other => self.buffer(other.as_option()),
         }
     }
 }
