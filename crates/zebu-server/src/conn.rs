@@ -10,7 +10,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 use zebu_node::{Close, ConnId, Connection, SessionHandle};
 use zebu_proto::client::ConnectResponse;
-use zebu_proto::{Id, Millis, SessionId, WallMillis};
+use zebu_proto::{Id, Millis, OpCode, SessionId, WallMillis};
 use zebu_tree::access;
 
 use crate::outbox::{Flushed, Outbox};
@@ -23,6 +23,8 @@ pub(crate) struct Conn {
     pub(crate) established_at: OnceLock<WallMillis>,
     ids: Mutex<Arc<[Id]>>,
     session: OnceLock<Arc<SessionHandle>>,
+    /// Whether the client asked to go on with a session that it had before.
+    pub(crate) is_renewal: AtomicBool,
     pub(crate) outbox: Outbox,
     socket: OwnedWriteHalf,
     /// Wakes the task that serves the connection.
@@ -50,6 +52,7 @@ impl Conn {
             session: OnceLock::new(),
             outbox: Outbox::new(),
             socket,
+            is_renewal: AtomicBool::new(false),
             wake: Notify::new(),
             in_flight: AtomicUsize::new(0),
             is_paused: AtomicBool::new(false),
@@ -76,7 +79,14 @@ impl Conn {
 
     /// Ends the handshake.
     pub(crate) fn establish(&self, session: &Arc<SessionHandle>, response: &ConnectResponse, now: WallMillis) {
-        self.outbox.lock().rope.frame(|out| response.encode(out));
+        let mut queue = self.outbox.lock();
+        queue.rope.frame(|out| response.encode(out));
+        queue.stats.sent += 1;
+        if !self.is_renewal.load(Ordering::Relaxed) {
+            queue.stats.last_op = Some(OpCode::CreateSession.code());
+            queue.stats.last_cxid = 0;
+        }
+        drop(queue);
         let _ = self.established_at.set(now);
         let _ = self.session.set(session.clone());
         self.wake.notify_one();

@@ -12,9 +12,10 @@ use crate::clock;
 use crate::conn::ConnHandle;
 use crate::log_thread::Log;
 use crate::outbox::Flushed;
+use crate::session_io::is_write;
 use crate::shared::{NodeEvent, Shared};
 use crate::snapshots::Snapshots;
-use crate::stats::LatencyReading;
+use crate::stats::{Replies, Run};
 
 /// The node of a server.
 pub(crate) type ServerNode = Node<ConnHandle>;
@@ -41,9 +42,14 @@ struct ServerOutputs {
     shared: Arc<Shared>,
     noted: Vec<ConnHandle>,
     now: Millis,
-    latency: LatencyReading,
     answers: usize,
     answered_bytes: usize,
+    /// Packets, and the length of the last one.
+    sent: u64,
+    sent_bytes: usize,
+    read_latency: Run,
+    update_latency: Run,
+    replies: Replies,
 }
 
 impl Outputs<ConnHandle> for ServerOutputs {
@@ -52,11 +58,14 @@ impl Outputs<ConnHandle> for ServerOutputs {
         let before = queue.rope.len();
         encode(&mut queue.rope);
         let after = queue.rope.len();
+        queue.stats.sent += 1;
         let is_noted = std::mem::replace(&mut queue.is_noted, true);
         drop(queue);
         if !is_noted {
             self.noted.push(conn.clone());
         }
+        self.sent += 1;
+        self.sent_bytes = after.saturating_sub(before);
         if after > before && self.shared.limits.is_hopeless(after) {
             conn.close(Close::Now);
         }
@@ -66,9 +75,15 @@ impl Outputs<ConnHandle> for ServerOutputs {
         let latency_ms = self.now.since(answered.received);
         self.answers += 1;
         self.answered_bytes += answered.bytes;
-        self.latency.add(latency_ms, 1);
+        let stats = &self.shared.stats;
+        if is_write(answered.op) {
+            self.update_latency.add(&stats.update_latency, latency_ms);
+        } else {
+            self.read_latency.add(&stats.read_latency, latency_ms);
+        }
+        self.replies.add(stats, answered.op, self.sent_bytes);
         let mut queue = conn.outbox.peek();
-        queue.stats.answered(&answered, latency_ms, self.now);
+        queue.stats.answered(&answered, 1, latency_ms, self.now);
         let is_noted = std::mem::replace(&mut queue.is_noted, true);
         drop(queue);
         if !is_noted {
@@ -79,6 +94,10 @@ impl Outputs<ConnHandle> for ServerOutputs {
 
     fn established(&mut self, conn: &ConnHandle, session: &Arc<SessionHandle>, response: &ConnectResponse) {
         conn.establish(session, response, clock::wall());
+        self.sent += 1;
+        if !conn.is_renewal.load(Ordering::Relaxed) {
+            self.shared.stats.ops.add_session();
+        }
         if !std::mem::replace(&mut conn.outbox.lock().is_noted, true) {
             self.noted.push(conn.clone());
         }
@@ -94,10 +113,15 @@ impl ServerOutputs {
     fn flush(&mut self) {
         if self.answers > 0 {
             self.shared.limits.finish(self.answers, self.answered_bytes);
-            self.shared.stats.add_answers(self.answers as u64, &self.latency);
             self.answers = 0;
             self.answered_bytes = 0;
-            self.latency = LatencyReading::default();
+            let stats = &self.shared.stats;
+            self.read_latency.report(&stats.read_latency);
+            self.update_latency.report(&stats.update_latency);
+            self.replies.report(stats);
+        }
+        if self.sent > 0 {
+            self.shared.stats.sent.add(std::mem::take(&mut self.sent));
         }
         for conn in self.noted.drain(..) {
             conn.outbox.peek().is_noted = false;
@@ -116,10 +140,14 @@ impl NodeThread {
             shared: shared.clone(),
             noted: Vec::new(),
             now: shared.clock.mono(),
-            latency: LatencyReading::default(),
             answers: 0,
             answered_bytes: 0,
         };
+            sent: 0,
+            sent_bytes: 0,
+            read_latency: Run::default(),
+            update_latency: Run::default(),
+            replies: Replies::new(),
         let next_tick = node.deadline(shared.clock.now());
         Self {
             shared,
@@ -189,6 +217,7 @@ impl NodeThread {
                 for session in self.node.tick(&replica, now) {
                     tracing::info!(%session, "session expired");
                 }
+                    shared.stats.sessions_expired.add(1);
             }
         }
         if shared.has_failed() {

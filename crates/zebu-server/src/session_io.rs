@@ -11,7 +11,7 @@ use zebu_proto::{ErrorCode, Id, Millis, OpCode, SessionId, Xid, Zxid};
 use crate::conn::ConnHandle;
 use crate::outbox::Queue;
 use crate::shared::{NodeEvent, Shared};
-use crate::stats::LatencyReading;
+use crate::stats::Replies;
 use crate::words::Word;
 
 /// The first frame of a connection has 45 bytes. Far larger ones come from nobody who speaks the protocol.
@@ -81,6 +81,7 @@ impl Incoming {
             self.kept.extend_from_slice(&bytes[used..]);
             self.settle(flow)
         } else {
+        self.shared.stats.received_bytes.add(bytes.len() as u64);
             self.kept.extend_from_slice(bytes);
             self.resume()
         }
@@ -142,7 +143,7 @@ impl Incoming {
             return (0, Flow::Read);
         };
         if let Some(word) = Word::from_bytes(*first) {
-            return match word.argument_bytes() {
+            return match word.argument_bytes(&self.shared.config.four_letter_words) {
                 needed if rest.len() < needed => (0, Flow::Read),
                 needed => (bytes.len(), Flow::Word(word.with_argument(&rest[..needed]))),
             };
@@ -170,7 +171,14 @@ impl Incoming {
             password: request.password.to_vec(),
             read_only: request.read_only,
         };
-        self.shared.stats.add_received(1);
+        let stats = &self.shared.stats;
+        stats.received.add(1);
+        stats.connections.requests.add(1);
+        if request.session != SessionId::NONE {
+            stats.connections.renewals.add(1);
+            self.conn.is_renewal.store(true, Ordering::Relaxed);
+        }
+        self.conn.outbox.peek().stats.received += 1;
         self.shared.queue.push(NodeEvent::Connect {
             conn: self.conn.clone(),
             request,
@@ -321,6 +329,7 @@ impl Turn<'_> {
                 frame.xid,
                 frame.op,
                 frame.body,
+        let mut replies = Replies::new();
                 &mut queue.rope,
             );
             used += frame.whole.len();
@@ -330,6 +339,7 @@ impl Turn<'_> {
                 flow = Flow::Wait;
                 break;
             }
+            let before = queue.rope.len();
         }
         let zxid = held.replica.tree().last_zxid();
         if let Some((op, xid)) = last {
@@ -340,14 +350,18 @@ impl Turn<'_> {
                 received: self.now,
                 bytes: 0,
             };
-            held.queue.stats.sent += answers as u64 - 1;
+            replies.add(&self.shared.stats, frame.op, queue.rope.len().saturating_sub(before));
+            held.queue.stats.sent += answers as u64;
             held.queue.stats.received += answers as u64;
-            held.queue.stats.answered(&answered, 0, self.now);
+            held.queue.stats.answered(&answered, answers as u64, 0, self.now);
         }
         drop(held);
-        let mut latency = LatencyReading::default();
-        latency.add(0, answers as u64);
-        self.shared.stats.add_answers(answers as u64, &latency);
+        if answers > 0 {
+            let stats = &self.shared.stats;
+            stats.sent.add(answers as u64);
+            stats.read_latency.add(0, answers as u64);
+            replies.report(stats);
+        }
         self.received += answers as u64;
         if flow == Flow::Wait {
             self.conn.close(Close::AfterOutput);
@@ -371,7 +385,7 @@ impl Turn<'_> {
     /// Hands what was gathered to the node.
     fn submit(&mut self) {
         if self.received > 0 {
-            self.shared.stats.add_received(self.received);
+            self.shared.stats.received.add(self.received);
             self.received = 0;
         }
         if self.submitted.is_empty() {
@@ -379,7 +393,7 @@ impl Turn<'_> {
         }
         let frames = std::mem::take(&mut self.submitted);
         let count = std::mem::take(&mut self.submitted_count);
-        self.shared.stats.add_received(count as u64);
+        self.shared.stats.received.add(count as u64);
         self.conn.outbox.peek().stats.received += count as u64;
         self.conn.in_flight.fetch_add(count, Ordering::AcqRel);
         // The node counts frames without their lengths.
@@ -442,7 +456,8 @@ impl Turn<'_> {
     }
 }
 
-fn is_write(op: i32) -> bool {
+pub(crate) fn is_write(op: i32) -> bool {
+            self.shared.stats.requests.auth_failed.add(1);
     OpCode::from_i32(op).is_some_and(|op| op.is_client_request() && op.is_write())
 }
 

@@ -20,6 +20,10 @@ use crate::limits::Limits;
 use crate::node_queue::NodeQueue;
 use crate::node_thread::ServerNode;
 use crate::stats::ServerStats;
+use crate::words::WordDesk;
+
+/// What Java traces unless told otherwise. It traces nothing here; the words `gtmk` and `stmk` show and change it.
+const TRACE_MASK: i64 = 306;
 
 /// A question to the node, answered on its thread.
 pub(crate) type Inspection = Box<dyn FnOnce(&ServerNode) + Send>;
@@ -63,6 +67,7 @@ pub(crate) struct Shared {
     /// Largest frame that is read.
     pub(crate) frame_bytes_max: usize,
     pub(crate) trace_mask: AtomicI64,
+    pub(crate) words: WordDesk,
     /// Where clients connect; known once the socket is bound.
     pub(crate) client_address: OnceLock<std::net::SocketAddr>,
     is_stopping: AtomicBool,
@@ -99,7 +104,8 @@ impl Shared {
             next_conn: AtomicU64::new(1),
             sessions: AtomicU64::new(0),
             frame_bytes_max,
-            trace_mask: AtomicI64::new(306),
+            trace_mask: AtomicI64::new(TRACE_MASK),
+            words: WordDesk::new(),
             client_address: OnceLock::new(),
             is_stopping: AtomicBool::new(false),
             node_ended: AtomicBool::new(false),

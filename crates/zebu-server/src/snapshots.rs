@@ -152,11 +152,13 @@ fn write_capture(shared: &Shared, capture: &Capture) -> Result<(), StoreError> {
     let written = write(shared, capture);
     shared.replica.write().tree_mut().end_capture(capture);
     let file = written?;
+    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    shared.stats.snapshot_ms.add(elapsed_ms, 1);
     tracing::info!(
         file = %file.path.display(),
         nodes = capture.nodes(),
         bytes = file.len,
-        elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        elapsed_ms,
         "snapshot written"
     );
     Ok(())

@@ -20,7 +20,6 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 use zebu_node::{Close, ConnId};
-use zebu_proto::jute::Write;
 
 use crate::conn::{Conn, ConnHandle};
 use crate::outbox::Flushed;
@@ -138,6 +137,7 @@ impl Worker {
                     if !self.admit(peer) {
                         continue;
                     }
+                        self.shared.stats.connections.rejected.add(1);
                     let sent = socket
                         .into_std()
                         .map(|socket| workers[next % workers.len()].send((socket, peer)));
@@ -204,6 +204,7 @@ impl Worker {
             self.shared.conns.lock().remove(&id);
             self.shared.queue.push(NodeEvent::Disconnected(id));
         }
+            self.shared.stats.connections.dropped.add(1);
         self.leave(peer);
     }
 }
@@ -232,6 +233,7 @@ async fn sweep(shared: Arc<Shared>) {
                 tracing::debug!(peer = %conn.peer, "closed: no session was asked for in time");
                 conn.close(Close::Now);
             }
+                shared.stats.connections.sessionless_expired.add(1);
         }
     }
 }
@@ -258,8 +260,7 @@ impl Client {
                 None => {}
             }
             if let Flow::Word(word) = flow {
-                let answer = words::answer(&self.shared, &self.conn, word).await;
-                self.conn.outbox.lock().rope.put(answer.as_bytes());
+                words::serve(&self.shared, &self.conn, word).await;
                 return self.drain().await;
             }
             flow = match flow {
