@@ -155,7 +155,9 @@ fn parse_network(text: &str) -> Option<(IpAddr, u32)> {
 fn parse_address(text: &str) -> Option<IpAddr> {
     if text.contains(':') {
         let address = text.parse::<Ipv6Addr>().ok();
-        return address.filter(|address| address.to_ipv4_mapped().is_none()).map(IpAddr::V6);
+        return address
+            .filter(|address| address.to_ipv4_mapped().is_none())
+            .map(IpAddr::V6);
     }
     let mut parts = text.split('.').map(|part| part.parse::<u8>().ok());
     let mut octets = [0; 4];

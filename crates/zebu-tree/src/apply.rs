@@ -95,14 +95,6 @@ impl Tree {
         let Some(parent) = self.find(parent_path) else {
             return Outcome::error(ErrorCode::NoNode);
         };
-        let existing = self.find_child(parent, name);
-        self.raise_parent(
-            header.zxid,
-            parent_path,
-            parent,
-            create.parent_cversion,
-            existing.is_some(),
-        );
         let owner = match create.kind {
             CreateTxnKind::Create { ephemeral: true } | CreateTxnKind::Create2 { ephemeral: true } => {
                 Owner::Session(header.session)
@@ -112,11 +104,23 @@ impl Tree {
             CreateTxnKind::Ttl { ttl_ms } => Owner::Ttl(ttl_ms),
         };
         let stat = fresh_stat(header, owner.raw(self.settings.owner_rules));
-        if let Some(existing) = existing {
+        if let Some(existing) = self.find_child(parent, name) {
             self.begin_again(existing, create, &stat);
+            self.change_stat(parent_path, parent, |parent| {
+                // Records of releases before 3.4 lack the counter; this node was counted.
+                if create.parent_cversion != -1 {
+                    raise(parent, header.zxid, create.parent_cversion);
+                }
+            });
             return Outcome::error(ErrorCode::NodeExists);
         }
-        self.insert_node(&create.path, parent, name, &create.data, &create.acl, &stat);
+        self.insert_node(&create.path, parent, name, &create.data, &create.acl, &stat, |parent| {
+            let cversion = match create.parent_cversion {
+                -1 => parent.cversion.wrapping_add(1),
+                cversion => cversion,
+            };
+            raise(parent, header.zxid, cversion);
+        });
         self.count_created(&create.path, parent_path, name, create.data.len());
         let parent_acl = self.acl(parent);
         changes.change(Change::Created, &create.path, &create.acl, Some(parent_acl));
@@ -140,23 +144,6 @@ impl Tree {
         }
     }
 
-    /// The counter of created children and the last change of the list of children only ever rise: what is replayed
-    /// onto a later state must not take them back.
-    fn raise_parent(&mut self, zxid: Zxid, path: &str, parent: Slot, cversion: i32, exists: bool) {
-        let mut stat = self.nodes.stat(parent);
-        // Records of releases before 3.4 lack the counter; a node that is there was counted.
-        let cversion = match cversion {
-            -1 if exists => stat.cversion,
-            -1 => stat.cversion.wrapping_add(1),
-            cversion => cversion,
-        };
-        if cversion > stat.cversion {
-            stat.cversion = cversion;
-            stat.pzxid = zxid;
-            self.set_stat(path, parent, &stat);
-        }
-    }
-
     fn apply_delete(&mut self, zxid: Zxid, node_path: &str, changes: &mut impl Changes) -> Outcome {
         let Some((parent_path, name)) = path::split(node_path) else {
             return Outcome::error(ErrorCode::NoNode);
@@ -164,17 +151,14 @@ impl Tree {
         let Some(parent) = self.find(parent_path) else {
             return Outcome::error(ErrorCode::NoNode);
         };
-        let mut stat = self.nodes.stat(parent);
-        if zxid > stat.pzxid {
-            stat.pzxid = zxid;
-            self.set_stat(parent_path, parent, &stat);
-        }
+        let raise = |parent: &mut StatPersisted| parent.pzxid = parent.pzxid.max(zxid);
         let Some(slot) = self.find_child(parent, name) else {
+            self.change_stat(parent_path, parent, raise);
             return Outcome::error(ErrorCode::NoNode);
         };
         self.remove_descendants(slot);
         let acl = self.acl(slot).clone();
-        let len = self.remove_leaf(node_path, slot);
+        let len = self.remove_leaf(node_path, slot, raise);
         self.count_deleted(node_path, parent_path, name, len);
         let parent_acl = self.acl(parent);
         changes.change(Change::Deleted, node_path, &acl, Some(parent_acl));
@@ -190,7 +174,7 @@ impl Tree {
         let mut below: Vec<Slot> = self.subtree(top).skip(1).collect();
         while let Some(slot) = below.pop() {
             let path = self.path_of(slot);
-            let len = self.remove_leaf(&path, slot);
+            let len = self.remove_leaf(&path, slot, |_| ());
             if let Some((parent_path, name)) = path::split(&path) {
                 self.count_deleted(&path, parent_path, name, len);
             }
@@ -208,16 +192,14 @@ impl Tree {
         let Some(slot) = self.find(path) else {
             return Outcome::error(ErrorCode::NoNode);
         };
-        let body = self.nodes.body(slot);
-        let (old_len, children) = (self.nodes.value(&body).len(), body.children.count());
-        let mut stat = body.stat;
-        stat.version = version;
-        stat.mzxid = header.zxid;
-        stat.mtime = header.time.0;
-        self.set_data(path, slot, data, &stat);
-        self.count_bytes(path, old_len, data.len());
-        changes.change(Change::DataChanged, path, self.acl(slot), None);
-        Outcome::Stat(stat.to_stat(data.len(), children, self.settings.owner_rules))
+        let node = self.set_data(path, slot, data, |stat| {
+            stat.version = version;
+            stat.mzxid = header.zxid;
+            stat.mtime = header.time.0;
+        });
+        self.count_bytes(path, node.len, data.len());
+        changes.change(Change::DataChanged, path, self.acls.list(node.acl), None);
+        Outcome::Stat(node.stat.to_stat(data.len(), node.children, self.settings.owner_rules))
     }
 
     fn apply_set_acl(&mut self, path: &str, acl: &AclList, version: i32) -> Outcome {
@@ -225,12 +207,10 @@ impl Tree {
             return Outcome::error(ErrorCode::NoNode);
         };
         self.set_acl(slot, acl);
-        let mut stat = self.nodes.stat(slot);
-        stat.aversion = version;
-        self.set_stat(path, slot, &stat);
+        self.change_stat(path, slot, |stat| stat.aversion = version);
         let body = self.nodes.body(slot);
         let len = self.nodes.value(&body).len();
-        Outcome::Stat(stat.to_stat(len, body.children.count(), self.settings.owner_rules))
+        Outcome::Stat(body.stat.to_stat(len, body.children.count(), self.settings.owner_rules))
     }
 
     /// All elements or none: an element of type error stands for the refusal of the whole.
@@ -323,8 +303,7 @@ impl Tree {
 
     /// Rewrites a usage node in place: no version, no zxid, no event.
     fn write_usage(&mut self, stats_path: &str, slot: Slot, usage: &quota::Track) {
-        let stat = self.nodes.stat(slot);
-        self.set_data(stats_path, slot, &Value::from(usage.to_text().as_bytes()), &stat);
+        self.set_data(stats_path, slot, &Value::from(usage.to_text().as_bytes()), |_| ());
     }
 
     /// Finds all quotas again and counts their subtrees, after a load.
@@ -338,6 +317,15 @@ impl Tree {
                 self.recount(limited);
             }
         }
+    }
+}
+
+/// The counter of created children and the last change of the list of children only ever rise: what is replayed onto a
+/// later state must not take them back.
+const fn raise(parent: &mut StatPersisted, zxid: Zxid, cversion: i32) {
+    if cversion > parent.cversion {
+        parent.cversion = cversion;
+        parent.pzxid = zxid;
     }
 }
 

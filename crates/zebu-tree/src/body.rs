@@ -5,8 +5,8 @@
 //! | flags | 1 | |
 //! | children: first or table, number, digest prefix, pzxid, created | 4, 4, 4, 8, 4 | it has or had children |
 //! | length of the name, name | 1 and more | |
-//! | czxid, ctime | 5 to 7 and 6, as a rule | |
-//! | mzxid, mtime, version | 12 and more | it was written to |
+//! | lengths of czxid and ctime in half a byte each, czxid, ctime | 1, 5 or 6, 6, as a rule | |
+//! | the same for mzxid and mtime, version | 13 and more | it was written to |
 //! | aversion | 1 to 5 | its ACL was set |
 //! | owner | 8 | it is ephemeral, a container, or has a time to live |
 //! | number of its ACL | 1 to 5 | that is not the open one |
@@ -89,11 +89,9 @@ impl<'a> Body<'a> {
         }
         put_number(out, self.name.len() as u64);
         out.extend_from_slice(self.name);
-        put_number(out, stat.czxid.0.cast_unsigned());
-        put_number(out, stat.ctime.cast_unsigned());
+        put_pair(out, stat.czxid.0, stat.ctime);
         if is_written {
-            put_number(out, stat.mzxid.0.cast_unsigned());
-            put_number(out, stat.mtime.cast_unsigned());
+            put_pair(out, stat.mzxid.0, stat.mtime);
             put_number(out, u64::from(stat.version.cast_unsigned()));
         }
         if stat.aversion != 0 {
@@ -132,15 +130,13 @@ impl<'a> Body<'a> {
             stat.cversion = rest.int().cast_signed();
         }
         let name = rest.short_bytes();
-        stat.czxid = Zxid(rest.number().cast_signed());
-        stat.ctime = rest.number().cast_signed();
+        (stat.czxid.0, stat.ctime) = rest.pair();
         (stat.mzxid, stat.mtime) = (stat.czxid, stat.ctime);
         if !has(HAS_CHILDREN) {
             stat.pzxid = stat.czxid;
         }
         if has(WRITTEN) {
-            stat.mzxid = Zxid(rest.number().cast_signed());
-            stat.mtime = rest.number().cast_signed();
+            (stat.mzxid.0, stat.mtime) = rest.pair();
             stat.version = rest.number_32().cast_signed();
         }
         if has(ACL_SET) {
@@ -207,10 +203,34 @@ impl<'a> Rest<'a> {
         i64::from_le_bytes(self.take())
     }
 
+    /// Two numbers with leading zeros left out, behind a byte with their lengths.
+    fn pair(&mut self) -> (i64, i64) {
+        let [lens] = self.take();
+        (self.sized(lens & 0xf), self.sized(lens >> 4))
+    }
+
+    fn sized(&mut self, len: u8) -> i64 {
+        let number = match self.0.first_chunk() {
+            // Eight bytes at once, and what is too much cut off.
+            Some(chunk) => u64::from_le_bytes(*chunk) & u64::MAX.checked_shr(64 - 8 * u32::from(len)).unwrap_or(0),
+            None => {
+                let mut chunk = [0; 8];
+                chunk[..usize::from(len)].copy_from_slice(&self.0[..usize::from(len)]);
+                u64::from_le_bytes(chunk)
+            }
+        };
+        self.0 = &self.0[usize::from(len)..];
+        number.cast_signed()
+    }
+
     /// Seven bits a byte, lowest first; the top bit says that more follow.
     fn number(&mut self) -> u64 {
-        let mut number = 0;
-        let mut shift = 0;
+        let [byte] = self.take();
+        if byte < 0x80 {
+            return u64::from(byte);
+        }
+        let mut number = u64::from(byte & 0x7f);
+        let mut shift = 7;
         loop {
             let [byte] = self.take();
             number |= u64::from(byte & 0x7f) << shift;
@@ -231,6 +251,14 @@ impl<'a> Rest<'a> {
         self.0 = rest;
         bytes
     }
+}
+
+fn put_pair(out: &mut Vec<u8>, first: i64, second: i64) {
+    let len = |number: i64| (64 - number.leading_zeros()).div_ceil(8).to_le_bytes()[0];
+    let (first_len, second_len) = (len(first), len(second));
+    out.push(first_len | second_len << 4);
+    out.extend_from_slice(&first.to_le_bytes()[..usize::from(first_len)]);
+    out.extend_from_slice(&second.to_le_bytes()[..usize::from(second_len)]);
 }
 
 fn put_number(out: &mut Vec<u8>, mut number: u64) {
@@ -272,13 +300,13 @@ mod tests {
             acl: 0,
             data: Stored::Short(&[7; 100]),
         };
-        check(&fresh, 1 + 16 + 5 + 6 + 101);
+        check(&fresh, 1 + 16 + 12 + 101);
         check(
             &Body {
                 data: Stored::Null,
                 ..fresh
             },
-            1 + 16 + 5 + 6,
+            1 + 16 + 12,
         );
         let owned = Body {
             stat: StatPersisted {
@@ -289,7 +317,7 @@ mod tests {
             acl: 300,
             ..fresh
         };
-        check(&owned, 1 + 16 + 5 + 6 + 5 + 8 + 2 + 101);
+        check(&owned, 1 + 16 + 12 + 5 + 8 + 2 + 101);
         let odd = Body {
             name: &[b'n'; 300],
             stat: StatPersisted {
@@ -311,12 +339,12 @@ mod tests {
             acl: u32::MAX,
             data: Stored::Long { value: 5, prefix: 6 },
         };
-        check(&odd, 1 + 24 + 302 + 20 + 10 + 9 + 5 + 1 + 8 + 5 + 8);
+        check(&odd, 1 + 24 + 302 + 17 + 17 + 5 + 1 + 8 + 5 + 8);
         let parent = Body {
             children: Children::Chain { first: 77, count: 2 },
             prefix: Some(12),
             ..fresh
         };
-        check(&parent, 1 + 24 + 16 + 5 + 6 + 101);
+        check(&parent, 1 + 24 + 16 + 12 + 101);
     }
 }

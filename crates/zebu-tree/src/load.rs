@@ -98,7 +98,8 @@ impl Loader {
             return Err(LoadError::Twice { path: path.into() });
         }
         let acl = self.list(record)?.clone();
-        self.tree.insert_node(path, parent, name, &data, &acl, &record.stat);
+        self.tree
+            .insert_node(path, parent, name, &data, &acl, &record.stat, |_| ());
         Ok(())
     }
 

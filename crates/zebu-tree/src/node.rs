@@ -120,12 +120,12 @@ impl Nodes {
     }
 
     /// The child of `parent` called `name`.
-    pub(crate) fn find(&self, parent: Slot, name: &str) -> Option<Slot> {
-        let hash = self.hash(name.as_bytes());
+    pub(crate) fn find(&self, parent: Slot, name: &[u8]) -> Option<Slot> {
+        let hash = self.hash(name);
         let mut at = self.tables.chain(self.children(parent), hash);
         while at != NONE {
             let link = self.slots.link(at);
-            if link.hash == hash && Body::decode_name(self.heap.bytes(link.body)) == name.as_bytes() {
+            if link.hash == hash && Body::decode_name(self.heap.bytes(link.body)) == name {
                 return Some(at);
             }
             at = link.next;
@@ -166,17 +166,24 @@ impl Nodes {
         })
     }
 
-    /// Puts a node into the slot that [`Nodes::vacancy`] gave, as a child of `parent`. The root is its own parent and no
-    /// child. `parent_prefix` is the parent's digest prefix.
-    pub(crate) fn insert(&mut self, slot: Slot, parent: Slot, name: &str, content: &Content<'_>, parent_prefix: u32) {
-        let data = self.store(content.data, content.prefix);
+    /// Puts a node into the slot that [`Nodes::vacancy`] gave, as a child of `parent`, which `change` may change too. The
+    /// root is its own parent and no child.
+    pub(crate) fn insert<R>(
+        &mut self,
+        slot: Slot,
+        parent: Slot,
+        name: &str,
+        content: &Content<'_>,
+        change: impl FnOnce(&mut Body<'_>, ValueRef<'_>) -> R,
+    ) -> R {
+        let stored = self.store(content.data, content.prefix);
         let body = Body {
             name: name.as_bytes(),
             stat: *content.stat,
             children: Children::None,
             prefix: Some(content.prefix),
             acl: content.acl,
-            data: data.stored(content.data),
+            data: stored.stored(content.data),
         };
         self.scratch.clear();
         body.encode(&mut self.scratch);
@@ -187,62 +194,72 @@ impl Nodes {
             body: self.heap.insert(&self.scratch),
         };
         self.slots.insert(slot, link);
-        if slot != ROOT {
-            let children = self.tables.insert(self.children(parent), &mut self.slots, slot);
-            self.set_children(parent, children, parent_prefix);
-        }
+        let children = self.children(parent);
+        let children = if slot == ROOT {
+            children
+        } else {
+            self.tables.insert(children, &mut self.slots, slot)
+        };
+        self.update(parent, |body, value| {
+            body.children = children;
+            change(body, value)
+        })
     }
 
-    /// Takes a node without children out of its slot and from its parent.
-    pub(crate) fn remove(&mut self, slot: Slot) {
+    /// Takes a node without children out of its slot and from its parent, which `change` may change too.
+    pub(crate) fn remove<R>(&mut self, slot: Slot, change: impl FnOnce(&mut Body<'_>, ValueRef<'_>) -> R) -> R {
         let link = *self.slots.link(slot);
-        let children = self.tables.remove(self.children(link.parent), &mut self.slots, slot);
-        let parent = self.body(link.parent);
-        let prefix = parent.prefix.expect("a node with children has its prefix");
-        self.set_children(link.parent, children, prefix);
+        let children = self.children(link.parent);
+        let children = self.tables.remove(children, &mut self.slots, slot);
         if let Stored::Long { value, .. } = self.body(slot).data {
             self.values.remove(value);
         }
         self.heap.remove(link.body);
         self.slots.remove(slot);
+        self.update(link.parent, |body, value| {
+            body.children = children;
+            change(body, value)
+        })
     }
 
-    /// Replaces the metadata. `prefix` is the digest prefix, which stays.
-    pub(crate) fn set_stat(&mut self, slot: Slot, stat: &StatPersisted, prefix: u32) {
-        self.rewrite(slot, |body| {
-            body.stat = *stat;
-            body.prefix = Some(prefix);
-        });
+    /// Changes anything but the data. A node with children, or that had some, must get its prefix.
+    pub(crate) fn update<R>(&mut self, slot: Slot, change: impl FnOnce(&mut Body<'_>, ValueRef<'_>) -> R) -> R {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        scratch.clear();
+        let mut body = self.body(slot);
+        let value = self.value(&body);
+        let result = change(&mut body, value);
+        body.encode(&mut scratch);
+        self.put(slot, scratch);
+        result
     }
 
-    /// Replaces the number of the ACL.
-    pub(crate) fn set_acl(&mut self, slot: Slot, acl: u32) {
-        self.rewrite(slot, |body| body.acl = acl);
-    }
-
-    /// Replaces data and metadata. `prefix` is the digest prefix of the new data.
-    pub(crate) fn set_data(&mut self, slot: Slot, data: &Value, stat: &StatPersisted, prefix: u32) {
-        if let Stored::Long { value, .. } = self.body(slot).data {
-            self.values.remove(value);
-        }
+    /// Replaces the data, with anything else that `change` changes. `prefix` is the digest prefix of the new data.
+    pub(crate) fn set_data<R>(
+        &mut self,
+        slot: Slot,
+        data: &Value,
+        prefix: u32,
+        change: impl FnOnce(&mut Body<'_>, ValueRef<'_>) -> R,
+    ) -> R {
         let stored = self.store(data, prefix);
         let mut scratch = core::mem::take(&mut self.scratch);
         scratch.clear();
+        let mut body = self.body(slot);
+        let value = self.value(&body);
+        let result = change(&mut body, value);
+        let old = body.data;
         let body = Body {
-            stat: *stat,
             prefix: Some(prefix),
             data: stored.stored(data),
-            ..self.body(slot)
+            ..body
         };
         body.encode(&mut scratch);
+        if let Stored::Long { value, .. } = old {
+            self.values.remove(value);
+        }
         self.put(slot, scratch);
-    }
-
-    fn set_children(&mut self, slot: Slot, children: Children, prefix: u32) {
-        self.rewrite(slot, |body| {
-            body.children = children;
-            body.prefix = Some(prefix);
-        });
+        result
     }
 
     fn children(&self, slot: Slot) -> Children {
@@ -251,15 +268,6 @@ impl Nodes {
 
     fn bytes(&self, slot: Slot) -> &[u8] {
         self.heap.bytes(self.slots.link(slot).body)
-    }
-
-    fn rewrite(&mut self, slot: Slot, change: impl FnOnce(&mut Body<'_>)) {
-        let mut scratch = core::mem::take(&mut self.scratch);
-        scratch.clear();
-        let mut body = self.body(slot);
-        change(&mut body);
-        body.encode(&mut scratch);
-        self.put(slot, scratch);
     }
 
     fn put(&mut self, slot: Slot, bytes: Vec<u8>) {
@@ -453,7 +461,7 @@ mod tests {
             acl: 0,
             prefix: 1,
         };
-        nodes.insert(slot, parent, name, &content, 1);
+        nodes.insert(slot, parent, name, &content, |body, _| body.prefix = Some(1));
     }
 
     #[test]
@@ -464,8 +472,8 @@ mod tests {
             assert_eq!(nodes.vacancy(ROOT), at);
             insert(&mut nodes, at, ROOT, &format!("{at}"));
         }
-        nodes.remove(5);
-        nodes.remove(2000);
+        nodes.remove(5, |_, _| ());
+        nodes.remove(2000, |_, _| ());
         assert_eq!(nodes.vacancy(2500), 3000);
         assert_eq!(nodes.vacancy(7), 2000);
         insert(&mut nodes, 2000, 7, "x");
@@ -491,7 +499,7 @@ mod tests {
             assert_eq!(listed, walked);
             assert_eq!(nodes.children_count(ROOT) as usize, there.len());
             for (name, slot) in there {
-                assert_eq!(nodes.find(ROOT, name), Some(*slot));
+                assert_eq!(nodes.find(ROOT, name.as_bytes()), Some(*slot));
             }
         };
         // Up and down over the limits between chain and table, and then far.
@@ -507,14 +515,14 @@ mod tests {
             }
             while there.len() > end {
                 let (name, slot) = there.pop_first().unwrap();
-                nodes.remove(slot);
-                assert_eq!(nodes.find(ROOT, &name), None);
+                nodes.remove(slot, |_, _| ());
+                assert_eq!(nodes.find(ROOT, name.as_bytes()), None);
                 if there.len() % 37 < 10 {
                     check(&nodes, &there);
                 }
             }
         }
-        assert_eq!(nodes.find(ROOT, "none"), None);
+        assert_eq!(nodes.find(ROOT, b"none"), None);
     }
 
     #[test]
@@ -530,13 +538,13 @@ mod tests {
                 mzxid: Zxid(i64::from(at)),
                 ..StatPersisted::default()
             };
-            nodes.set_data(1, value, &stat, 9);
+            nodes.set_data(1, value, 9, |body, _| body.stat = stat);
             assert_eq!(nodes.data(1).as_option(), value.as_option());
             assert_eq!(nodes.stat(1), stat);
             let is_shared = matches!(nodes.data(1), ValueRef::Shared(_));
             assert_eq!(is_shared, value.len() > SHORT_BYTES_MAX);
         }
-        nodes.remove(1);
+        nodes.remove(1, |_, _| ());
         assert!(nodes.values.values.iter().all(Value::is_empty));
     }
 }

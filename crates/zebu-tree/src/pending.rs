@@ -274,13 +274,13 @@ impl Pending {
         if let Some(record) = self.find(path) {
             return record.state.clone();
         }
-        let node = tree.node(path)?;
+        let state = tree.node(path)?.state(path);
         Some(NodeState {
-            stat: node.stored_stat(),
-            acl: node.acl().clone(),
-            children: node.children_count(),
-            data_len: node.data().len(),
-            digest_prefix: node.digest_prefix(path),
+            stat: state.stat,
+            acl: state.acl.clone(),
+            children: state.children,
+            data_len: state.data_len,
+            digest_prefix: state.digest_prefix,
         })
     }
 

@@ -83,9 +83,9 @@ impl Tree {
             acl: crate::acl_table::OPEN,
             prefix,
         };
-        self.nodes.insert(ROOT, ROOT, "", &content, prefix);
+        self.nodes.insert(ROOT, ROOT, "", &content, |_, _| ());
         self.data_bytes += data.len() as u64;
-        self.add_digest("", prefix, stat);
+        self.change_digest("", digest::node(prefix, stat));
     }
 
     /// The nodes of the server itself appear without a transaction and do not count as created children.
@@ -102,7 +102,7 @@ impl Tree {
                 && let Some((parent, name)) = zebu_proto::path::split(path)
                 && let Some(parent) = self.find(parent)
             {
-                self.insert_node(path, parent, name, &Value::from(&[][..]), acl, &stat);
+                self.insert_node(path, parent, name, &Value::from(&[][..]), acl, &stat, |_| ());
             }
         }
     }
@@ -242,15 +242,18 @@ impl Tree {
         if path.is_empty() || path == "/" {
             return Some(ROOT);
         }
+        // Byte by byte: components are short, and this is the way to every node.
+        let mut rest = path.as_bytes().strip_prefix(b"/")?;
         let mut slot = ROOT;
-        for name in zebu_proto::path::components(path)? {
-            slot = self.nodes.find(slot, name)?;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'/') {
+            slot = self.nodes.find(slot, &rest[..end])?;
+            rest = &rest[end + 1..];
         }
-        Some(slot)
+        self.nodes.find(slot, rest)
     }
 
     pub(crate) fn find_child(&self, parent: Slot, name: &str) -> Option<Slot> {
-        self.nodes.find(parent, name)
+        self.nodes.find(parent, name.as_bytes())
     }
 
     /// The path of a node; the root's is empty.
@@ -293,8 +296,8 @@ impl Tree {
         None
     }
 
-    /// Enters a new node under an existing parent. The parent's counters are the caller's matter, except the number of
-    /// its children.
+    /// Enters a new node under an existing parent, whose metadata `change` may change.
+    #[allow(clippy::too_many_arguments, reason = "what a node is made of")]
     pub(crate) fn insert_node(
         &mut self,
         path: &str,
@@ -303,58 +306,78 @@ impl Tree {
         data: &Value,
         acl: &AclList,
         stat: &StatPersisted,
-    ) -> Slot {
+        change: impl FnOnce(&mut StatPersisted),
+    ) {
         let slot = self.nodes.vacancy(parent);
         self.capture(slot);
+        self.capture(parent);
         let prefix = digest::prefix(path, data.as_bytes());
-        let parent_prefix = self.prefix(&path[..path.len() - name.len() - 1], parent);
-        self.data_bytes += (path.len() + data.len()) as u64;
         let content = Content {
             data,
             stat,
             acl: self.acls.acquire(acl),
             prefix,
         };
-        self.nodes.insert(slot, parent, name, &content, parent_prefix);
+        let parent_path = &path[..path.len() - name.len() - 1];
+        let restat = restat(parent_path, change);
+        let change = self.nodes.insert(slot, parent, name, &content, restat);
+        self.change_digest(parent_path, change);
+        self.change_digest(path, digest::node(prefix, stat));
+        self.data_bytes += (path.len() + data.len()) as u64;
         self.register_owner(slot, stat.ephemeral_owner);
-        self.add_digest(path, prefix, stat);
-        slot
     }
 
-    /// Takes a node without children out of the tree. Returns the length of its data.
-    pub(crate) fn remove_leaf(&mut self, path: &str, slot: Slot) -> usize {
+    /// Takes a node without children out of the tree; `change` may change the metadata of its parent. Returns the length
+    /// of its data.
+    pub(crate) fn remove_leaf(&mut self, path: &str, slot: Slot, change: impl FnOnce(&mut StatPersisted)) -> usize {
         self.capture(slot);
-        let prefix = self.prefix(path, slot);
+        self.capture(self.nodes.parent(slot));
         let body = self.nodes.body(slot);
-        let (acl, stat, len) = (body.acl, body.stat, self.nodes.value(&body).len());
-        self.nodes.remove(slot);
+        let value = self.nodes.value(&body);
+        let (acl, owner, len) = (body.acl, body.stat.ephemeral_owner, value.len());
+        let digest = digest::node(prefix(path, &body, value), &body.stat);
+        let parent_path = zebu_proto::path::split(path).map_or("", |(parent, _)| parent);
+        let change = self.nodes.remove(slot, restat(parent_path, change));
+        self.change_digest(parent_path, change);
+        self.change_digest(path, digest.wrapping_neg());
         self.acls.release(acl);
-        self.unregister_owner(slot, stat.ephemeral_owner);
+        self.unregister_owner(slot, owner);
         self.data_bytes -= (path.len() + len) as u64;
-        self.subtract_digest(path, prefix, &stat);
         len
     }
 
-    /// Replaces a node's stored metadata.
-    pub(crate) fn set_stat(&mut self, path: &str, slot: Slot, stat: &StatPersisted) {
+    /// Changes a node's stored metadata.
+    pub(crate) fn change_stat(&mut self, path: &str, slot: Slot, change: impl FnOnce(&mut StatPersisted)) {
         self.capture(slot);
-        let (prefix, old) = (self.prefix(path, slot), self.nodes.stat(slot));
-        self.nodes.set_stat(slot, stat, prefix);
-        self.subtract_digest(path, prefix, &old);
-        self.add_digest(path, prefix, stat);
+        let change = self.nodes.update(slot, restat(path, change));
+        self.change_digest(path, change);
     }
 
-    /// Replaces a node's data and stored metadata.
-    pub(crate) fn set_data(&mut self, path: &str, slot: Slot, data: &Value, stat: &StatPersisted) {
+    /// Replaces a node's data, and its metadata as `change` does. Returns the length of the old data and the node's state.
+    pub(crate) fn set_data(
+        &mut self,
+        path: &str,
+        slot: Slot,
+        data: &Value,
+        change: impl FnOnce(&mut StatPersisted),
+    ) -> Replaced {
         self.capture(slot);
         let prefix = digest::prefix(path, data.as_bytes());
-        let (old_prefix, body) = (self.prefix(path, slot), self.nodes.body(slot));
-        let (old, old_len) = (body.stat, self.nodes.value(&body).len());
+        let (digest, replaced) = self.nodes.set_data(slot, data, prefix, |body, old| {
+            let digest = digest::node(self::prefix(path, body, old), &body.stat);
+            change(&mut body.stat);
+            let replaced = Replaced {
+                len: old.len(),
+                stat: body.stat,
+                children: body.children.count(),
+                acl: body.acl,
+            };
+            (digest::node(prefix, &body.stat).wrapping_sub(digest), replaced)
+        });
+        self.change_digest(path, digest);
         self.data_bytes += data.len() as u64;
-        self.data_bytes -= old_len as u64;
-        self.nodes.set_data(slot, data, stat, prefix);
-        self.subtract_digest(path, old_prefix, &old);
-        self.add_digest(path, prefix, stat);
+        self.data_bytes -= replaced.len as u64;
+        replaced
     }
 
     /// Replaces everything about a node but its place and its children.
@@ -363,13 +386,15 @@ impl Tree {
         self.unregister_owner(slot, owner);
         self.register_owner(slot, stat.ephemeral_owner);
         self.set_acl(slot, acl);
-        self.set_data(path, slot, data, stat);
+        self.set_data(path, slot, data, |old| *old = *stat);
     }
 
     pub(crate) fn set_acl(&mut self, slot: Slot, acl: &AclList) {
         self.capture(slot);
-        let (number, old) = (self.acls.acquire(acl), self.nodes.acl(slot));
-        self.nodes.set_acl(slot, number);
+        let number = self.acls.acquire(acl);
+        let old = self
+            .nodes
+            .update(slot, |body, _| core::mem::replace(&mut body.acl, number));
         self.acls.release(old);
     }
 
@@ -378,22 +403,10 @@ impl Tree {
         self.acls.list(self.nodes.acl(slot))
     }
 
-    /// The digest prefix of a node, computed if it is not kept.
-    fn prefix(&self, path: &str, slot: Slot) -> u32 {
-        let body = self.nodes.body(slot);
-        let computed = || digest::prefix(path, self.nodes.value(&body).as_bytes());
-        body.prefix.unwrap_or_else(computed)
-    }
-
-    fn add_digest(&mut self, path: &str, prefix: u32, stat: &StatPersisted) {
+    /// Counts what the digest of a node changed by.
+    fn change_digest(&mut self, path: &str, change: u64) {
         if self.settings.digest && digest::covers(path) {
-            self.digest = self.digest.wrapping_add(digest::node(prefix, stat));
-        }
-    }
-
-    fn subtract_digest(&mut self, path: &str, prefix: u32, stat: &StatPersisted) {
-        if self.settings.digest && digest::covers(path) {
-            self.digest = self.digest.wrapping_sub(digest::node(prefix, stat));
+            self.digest = self.digest.wrapping_add(change);
         }
     }
 
@@ -450,6 +463,45 @@ impl Tree {
     }
 }
 
+/// What [`Tree::set_data`] found, and left.
+pub(crate) struct Replaced {
+    /// Length of the data before.
+    pub(crate) len: usize,
+    pub(crate) stat: StatPersisted,
+    /// Number of children.
+    pub(crate) children: u32,
+    /// Number of the ACL.
+    pub(crate) acl: u32,
+}
+
+/// Changes the metadata of a node at `path`. What the change returns is that of its digest.
+fn restat(path: &str, change: impl FnOnce(&mut StatPersisted)) -> impl FnOnce(&mut Body<'_>, ValueRef<'_>) -> u64 {
+    move |body, value| {
+        let prefix = prefix(path, body, value);
+        body.prefix = Some(prefix);
+        let before = body.stat;
+        change(&mut body.stat);
+        if body.stat == before {
+            return 0;
+        }
+        digest::node(prefix, &body.stat).wrapping_sub(digest::node(prefix, &before))
+    }
+}
+
+/// The digest prefix of a node, computed if it is not kept.
+fn prefix(path: &str, body: &Body<'_>, value: ValueRef<'_>) -> u32 {
+    body.prefix.unwrap_or_else(|| digest::prefix(path, value.as_bytes()))
+}
+
+/// A node in full, read at once.
+pub(crate) struct State<'a> {
+    pub(crate) stat: StatPersisted,
+    pub(crate) acl: &'a AclList,
+    pub(crate) children: u32,
+    pub(crate) data_len: usize,
+    pub(crate) digest_prefix: u32,
+}
+
 /// A node as readers see it.
 #[derive(Clone, Copy)]
 pub struct NodeView<'a> {
@@ -497,8 +549,16 @@ impl<'a> NodeView<'a> {
         nodes.child_slots(self.slot).map(|slot| nodes.name(slot))
     }
 
-    /// CRC-32 of path and data. `path` is the node's own.
-    pub(crate) fn digest_prefix(&self, path: &str) -> u32 {
-        self.tree.prefix(path, self.slot)
+    /// All that [`Pending`](crate::Pending) wants to know. `path` is the node's own.
+    pub(crate) fn state(&self, path: &str) -> State<'a> {
+        let body = self.tree.nodes.body(self.slot);
+        let value = self.tree.nodes.value(&body);
+        State {
+            stat: body.stat,
+            acl: self.tree.acls.list(body.acl),
+            children: body.children.count(),
+            data_len: value.len(),
+            digest_prefix: prefix(path, &body, value),
+        }
     }
 }
