@@ -25,6 +25,8 @@ pub(crate) struct Conn {
     session: OnceLock<Arc<SessionHandle>>,
     /// Whether the client asked to go on with a session that it had before.
     pub(crate) is_renewal: AtomicBool,
+    /// Whether the client asked to go on with a session that it had before.
+    pub(crate) is_renewal: AtomicBool,
     pub(crate) outbox: Outbox,
     socket: OwnedWriteHalf,
     /// Wakes the task that serves the connection.
@@ -48,6 +50,7 @@ impl Conn {
             peer,
             opened,
             established_at: OnceLock::new(),
+            is_renewal: AtomicBool::new(false),
             ids: Mutex::new([address].into()),
             session: OnceLock::new(),
             outbox: Outbox::new(),
@@ -76,7 +79,14 @@ impl Conn {
         }
         *ids = all.into();
     }
-
+        let mut queue = self.outbox.lock();
+        queue.rope.frame(|out| response.encode(out));
+        queue.stats.sent += 1;
+        if !self.is_renewal.load(Ordering::Relaxed) {
+            queue.stats.last_op = Some(OpCode::CreateSession.code());
+            queue.stats.last_cxid = 0;
+        }
+        drop(queue);
     /// Ends the handshake.
     pub(crate) fn establish(&self, session: &Arc<SessionHandle>, response: &ConnectResponse, now: WallMillis) {
         let mut queue = self.outbox.lock();

@@ -76,6 +76,7 @@ impl Incoming {
 
     /// Handles bytes from the socket.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> Flow {
+        self.shared.stats.received_bytes.add(bytes.len() as u64);
         if self.kept.is_empty() {
             let (used, flow) = self.handle(bytes);
             self.kept.extend_from_slice(&bytes[used..]);
@@ -142,7 +143,7 @@ impl Incoming {
         let Some((first, rest)) = bytes.split_first_chunk::<4>() else {
             return (0, Flow::Read);
         };
-        if let Some(word) = Word::from_bytes(*first) {
+            return match word.argument_bytes(&self.shared.config.four_letter_words) {
             return match word.argument_bytes(&self.shared.config.four_letter_words) {
                 needed if rest.len() < needed => (0, Flow::Read),
                 needed => (bytes.len(), Flow::Word(word.with_argument(&rest[..needed]))),
@@ -170,7 +171,14 @@ impl Incoming {
             session: request.session,
             password: request.password.to_vec(),
             read_only: request.read_only,
-        };
+        let stats = &self.shared.stats;
+        stats.received.add(1);
+        stats.connections.requests.add(1);
+        if request.session != SessionId::NONE {
+            stats.connections.renewals.add(1);
+            self.conn.is_renewal.store(true, Ordering::Relaxed);
+        }
+        self.conn.outbox.peek().stats.received += 1;
         let stats = &self.shared.stats;
         stats.received.add(1);
         stats.connections.requests.add(1);
@@ -306,6 +314,7 @@ impl Turn<'_> {
         let mut held = Held {
             replica: self.shared.replica.read(),
             queue: self.conn.outbox.lock(),
+        let mut replies = Replies::new();
         };
         let reader = Reader {
             conn: self.conn,
@@ -315,6 +324,7 @@ impl Turn<'_> {
         let mut used = 0;
         let mut answers = 0;
         let mut last = None;
+            let before = queue.rope.len();
         let mut flow = Flow::Read;
         while let Ok(Some(frame)) = cut(&bytes[used..], self.shared.frame_bytes_max)
             && !is_write(frame.op)
@@ -325,6 +335,7 @@ impl Turn<'_> {
             let Held { replica, queue } = &mut held;
             let after = replica.read(
                 &self.shared.watches,
+            replies.add(&self.shared.stats, frame.op, queue.rope.len().saturating_sub(before));
                 &reader,
                 frame.xid,
                 frame.op,
@@ -340,14 +351,17 @@ impl Turn<'_> {
                 break;
             }
             let before = queue.rope.len();
-        }
+            held.queue.stats.sent += answers as u64;
         let zxid = held.replica.tree().last_zxid();
-        if let Some((op, xid)) = last {
+            held.queue.stats.answered(&answered, answers as u64, 0, self.now);
             let answered = Answered {
                 op,
-                xid,
-                zxid,
-                received: self.now,
+        if answers > 0 {
+            let stats = &self.shared.stats;
+            stats.sent.add(answers as u64);
+            stats.read_latency.add(0, answers as u64);
+            replies.report(stats);
+        }
                 bytes: 0,
             };
             replies.add(&self.shared.stats, frame.op, queue.rope.len().saturating_sub(before));
@@ -371,7 +385,7 @@ impl Turn<'_> {
 
     /// Gathers a run of requests for the node: writes, and whatever comes behind them.
     fn gather(&mut self, bytes: &[u8]) -> Handled {
-        let mut used = 0;
+            self.shared.stats.received.add(self.received);
         while let Ok(Some(frame)) = cut(&bytes[used..], self.shared.frame_bytes_max)
             && frame.op != OpCode::Auth.code()
         {
@@ -379,7 +393,7 @@ impl Turn<'_> {
             self.submitted_count += 1;
         }
         self.submitted.extend_from_slice(&bytes[..used]);
-        (used, Flow::Read)
+        self.shared.stats.received.add(count as u64);
     }
 
     /// Hands what was gathered to the node.
@@ -428,6 +442,7 @@ impl Turn<'_> {
             .lock()
             .rope
             .reply(ReplyHeader::error(xid, Zxid::ZERO, error), |_| {});
+            self.shared.stats.requests.auth_failed.add(1);
         self.conn.close(Close::AfterOutput);
     }
 
@@ -442,7 +457,7 @@ impl Turn<'_> {
             _ => None,
         };
         let Some(proved) = proved else {
-            self.refuse(frame.xid, ErrorCode::AuthFailed);
+pub(crate) fn is_write(op: i32) -> bool {
             return (used, Flow::Wait);
         };
         self.conn.add_ids(proved);

@@ -20,7 +20,6 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 use zebu_node::{Close, ConnId};
-
 use crate::conn::{Conn, ConnHandle};
 use crate::outbox::Flushed;
 use crate::server;
@@ -136,6 +135,7 @@ impl Worker {
                 Ok((socket, peer)) => {
                     if !self.admit(peer) {
                         continue;
+                        self.shared.stats.connections.rejected.add(1);
                     }
                         self.shared.stats.connections.rejected.add(1);
                     let sent = socket
@@ -202,6 +202,7 @@ impl Worker {
             client.run().await;
             client.incoming.end();
             self.shared.conns.lock().remove(&id);
+            self.shared.stats.connections.dropped.add(1);
             self.shared.queue.push(NodeEvent::Disconnected(id));
         }
             self.shared.stats.connections.dropped.add(1);
@@ -230,6 +231,7 @@ async fn sweep(shared: Arc<Shared>) {
         let now = shared.clock.mono();
         for conn in shared.conns.lock().values() {
             if conn.session_handle().is_none() && now.since(conn.opened) > timeout_ms {
+                shared.stats.connections.sessionless_expired.add(1);
                 tracing::debug!(peer = %conn.peer, "closed: no session was asked for in time");
                 conn.close(Close::Now);
             }
@@ -258,8 +260,7 @@ impl Client {
                 Some(Close::Now) => return,
                 Some(Close::AfterOutput) => return self.drain().await,
                 None => {}
-            }
-            if let Flow::Word(word) = flow {
+                words::serve(&self.shared, &self.conn, word).await;
                 words::serve(&self.shared, &self.conn, word).await;
                 return self.drain().await;
             }
