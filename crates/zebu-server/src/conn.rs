@@ -25,8 +25,6 @@ pub(crate) struct Conn {
     session: OnceLock<Arc<SessionHandle>>,
     /// Whether the client asked to go on with a session that it had before.
     pub(crate) is_renewal: AtomicBool,
-    /// Whether the client asked to go on with a session that it had before.
-    pub(crate) is_renewal: AtomicBool,
     pub(crate) outbox: Outbox,
     socket: OwnedWriteHalf,
     /// Wakes the task that serves the connection.
@@ -50,12 +48,11 @@ impl Conn {
             peer,
             opened,
             established_at: OnceLock::new(),
-            is_renewal: AtomicBool::new(false),
             ids: Mutex::new([address].into()),
             session: OnceLock::new(),
+            is_renewal: AtomicBool::new(false),
             outbox: Outbox::new(),
             socket,
-            is_renewal: AtomicBool::new(false),
             wake: Notify::new(),
             in_flight: AtomicUsize::new(0),
             is_paused: AtomicBool::new(false),
@@ -79,14 +76,7 @@ impl Conn {
         }
         *ids = all.into();
     }
-        let mut queue = self.outbox.lock();
-        queue.rope.frame(|out| response.encode(out));
-        queue.stats.sent += 1;
-        if !self.is_renewal.load(Ordering::Relaxed) {
-            queue.stats.last_op = Some(OpCode::CreateSession.code());
-            queue.stats.last_cxid = 0;
-        }
-        drop(queue);
+
     /// Ends the handshake.
     pub(crate) fn establish(&self, session: &Arc<SessionHandle>, response: &ConnectResponse, now: WallMillis) {
         let mut queue = self.outbox.lock();

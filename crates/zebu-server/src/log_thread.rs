@@ -109,10 +109,7 @@ fn flush(shared: &Shared, writer: &Mutex<LogWriter>, batch: &LogBatch) -> bool {
             let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
             shared.stats.fsync_ms.add(elapsed_ms, 1);
             shared.stats.flushed_txns.add(batch.len() as u64, 1);
-            let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-            shared.stats.fsync_ms.add(elapsed_ms, 1);
-            shared.stats.flushed_txns.add(batch.len() as u64, 1);
-                    elapsed_ms,
+            let threshold = u128::from(shared.config.storage.fsync_warning_threshold_ms);
             if elapsed.as_millis() > threshold {
                 tracing::warn!(
                     elapsed_ms,

@@ -13,9 +13,8 @@ use crate::conn::ConnHandle;
 use crate::log_thread::Log;
 use crate::outbox::Flushed;
 use crate::session_io::is_write;
-use crate::session_io::is_write;
 use crate::shared::{NodeEvent, Shared};
-use crate::stats::{Replies, Run};
+use crate::snapshots::Snapshots;
 use crate::stats::{Replies, Run};
 
 /// The node of a server.
@@ -42,6 +41,7 @@ pub(crate) struct NodeThread {
 struct ServerOutputs {
     shared: Arc<Shared>,
     noted: Vec<ConnHandle>,
+    now: Millis,
     answers: usize,
     answered_bytes: usize,
     /// Packets, and the length of the last one.
@@ -50,22 +50,13 @@ struct ServerOutputs {
     read_latency: Run,
     update_latency: Run,
     replies: Replies,
-    /// Packets, and the length of the last one.
-    sent: u64,
-    sent_bytes: usize,
-    read_latency: Run,
-    update_latency: Run,
-    replies: Replies,
 }
 
-        queue.stats.sent += 1;
 impl Outputs<ConnHandle> for ServerOutputs {
     fn send(&mut self, conn: &ConnHandle, encode: impl FnOnce(&mut Rope)) {
         let mut queue = conn.outbox.lock();
         let before = queue.rope.len();
         encode(&mut queue.rope);
-        self.sent += 1;
-        self.sent_bytes = after.saturating_sub(before);
         let after = queue.rope.len();
         queue.stats.sent += 1;
         let is_noted = std::mem::replace(&mut queue.is_noted, true);
@@ -75,15 +66,9 @@ impl Outputs<ConnHandle> for ServerOutputs {
         }
         self.sent += 1;
         self.sent_bytes = after.saturating_sub(before);
-        let stats = &self.shared.stats;
-        if is_write(answered.op) {
-            self.update_latency.add(&stats.update_latency, latency_ms);
-        } else {
-            self.read_latency.add(&stats.read_latency, latency_ms);
-        }
-        self.replies.add(stats, answered.op, self.sent_bytes);
+        if after > before && self.shared.limits.is_hopeless(after) {
             conn.close(Close::Now);
-        queue.stats.answered(&answered, 1, latency_ms, self.now);
+        }
     }
 
     fn answered(&mut self, conn: &ConnHandle, answered: Answered) {
@@ -94,10 +79,6 @@ impl Outputs<ConnHandle> for ServerOutputs {
         if is_write(answered.op) {
             self.update_latency.add(&stats.update_latency, latency_ms);
         } else {
-        self.sent += 1;
-        if !conn.is_renewal.load(Ordering::Relaxed) {
-            self.shared.stats.ops.add_session();
-        }
             self.read_latency.add(&stats.read_latency, latency_ms);
         }
         self.replies.add(stats, answered.op, self.sent_bytes);
@@ -113,15 +94,10 @@ impl Outputs<ConnHandle> for ServerOutputs {
 
     fn established(&mut self, conn: &ConnHandle, session: &Arc<SessionHandle>, response: &ConnectResponse) {
         conn.establish(session, response, clock::wall());
+        self.sent += 1;
         if !conn.is_renewal.load(Ordering::Relaxed) {
             self.shared.stats.ops.add_session();
-            let stats = &self.shared.stats;
-            self.read_latency.report(&stats.read_latency);
-            self.update_latency.report(&stats.update_latency);
-            self.replies.report(stats);
         }
-        if self.sent > 0 {
-            self.shared.stats.sent.add(std::mem::take(&mut self.sent));
         if !std::mem::replace(&mut conn.outbox.lock().is_noted, true) {
             self.noted.push(conn.clone());
         }
@@ -140,13 +116,9 @@ impl ServerOutputs {
             self.answers = 0;
             self.answered_bytes = 0;
             let stats = &self.shared.stats;
+            self.read_latency.report(&stats.read_latency);
             self.update_latency.report(&stats.update_latency);
             self.replies.report(stats);
-            sent: 0,
-            sent_bytes: 0,
-            read_latency: Run::default(),
-            update_latency: Run::default(),
-            replies: Replies::new(),
         }
         if self.sent > 0 {
             self.shared.stats.sent.add(std::mem::take(&mut self.sent));
@@ -170,12 +142,12 @@ impl NodeThread {
             now: shared.clock.mono(),
             answers: 0,
             answered_bytes: 0,
-        };
             sent: 0,
             sent_bytes: 0,
             read_latency: Run::default(),
             update_latency: Run::default(),
             replies: Replies::new(),
+        };
         let next_tick = node.deadline(shared.clock.now());
         Self {
             shared,
@@ -216,7 +188,6 @@ impl NodeThread {
             for event in events.drain(..) {
                 match event {
                     NodeEvent::Connect { conn, request } => {
-                    shared.stats.sessions_expired.add(1);
                         self.node.connect(&replica, &conn, &request, now, &mut self.outputs);
                     }
                     NodeEvent::Requests {
@@ -245,8 +216,8 @@ impl NodeThread {
                 self.next_tick = self.node.deadline(now);
                 for session in self.node.tick(&replica, now) {
                     tracing::info!(%session, "session expired");
-                }
                     shared.stats.sessions_expired.add(1);
+                }
             }
         }
         if shared.has_failed() {

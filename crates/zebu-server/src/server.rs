@@ -79,7 +79,6 @@ impl Server {
         let store = Store::open(Arc::new(RealDisk), store_options(&config))?;
         let (tree, recovered) = recovery::restore(&store, tree_settings(&config))?;
         let load_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let load_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         for cut in &recovered.cuts {
             tracing::warn!(file = %cut.path.display(), offset = cut.offset, kept = ?cut.kept, "cut off what an interrupted write left at the end of the log; it was never acknowledged");
         }
@@ -101,8 +100,6 @@ impl Server {
         let address = listener.local_addr()?;
         let auth = auth_config(&config);
         let shared = Arc::new(Shared::new(config, auth, clock, store, replica));
-        shared.stats.startup.load_ms.add(load_ms, 1);
-        shared.stats.startup.txns.add(recovered.txns, 1);
         let _ = shared.client_address.set(address);
         shared.stats.startup.load_ms.add(load_ms, 1);
         shared.stats.startup.txns.add(recovered.txns, 1);

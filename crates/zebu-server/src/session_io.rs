@@ -82,7 +82,6 @@ impl Incoming {
             self.kept.extend_from_slice(&bytes[used..]);
             self.settle(flow)
         } else {
-        self.shared.stats.received_bytes.add(bytes.len() as u64);
             self.kept.extend_from_slice(bytes);
             self.resume()
         }
@@ -143,7 +142,7 @@ impl Incoming {
         let Some((first, rest)) = bytes.split_first_chunk::<4>() else {
             return (0, Flow::Read);
         };
-            return match word.argument_bytes(&self.shared.config.four_letter_words) {
+        if let Some(word) = Word::from_bytes(*first) {
             return match word.argument_bytes(&self.shared.config.four_letter_words) {
                 needed if rest.len() < needed => (0, Flow::Read),
                 needed => (bytes.len(), Flow::Word(word.with_argument(&rest[..needed]))),
@@ -171,14 +170,7 @@ impl Incoming {
             session: request.session,
             password: request.password.to_vec(),
             read_only: request.read_only,
-        let stats = &self.shared.stats;
-        stats.received.add(1);
-        stats.connections.requests.add(1);
-        if request.session != SessionId::NONE {
-            stats.connections.renewals.add(1);
-            self.conn.is_renewal.store(true, Ordering::Relaxed);
-        }
-        self.conn.outbox.peek().stats.received += 1;
+        };
         let stats = &self.shared.stats;
         stats.received.add(1);
         stats.connections.requests.add(1);
@@ -314,7 +306,6 @@ impl Turn<'_> {
         let mut held = Held {
             replica: self.shared.replica.read(),
             queue: self.conn.outbox.lock(),
-        let mut replies = Replies::new();
         };
         let reader = Reader {
             conn: self.conn,
@@ -323,8 +314,8 @@ impl Turn<'_> {
         };
         let mut used = 0;
         let mut answers = 0;
+        let mut replies = Replies::new();
         let mut last = None;
-            let before = queue.rope.len();
         let mut flow = Flow::Read;
         while let Ok(Some(frame)) = cut(&bytes[used..], self.shared.frame_bytes_max)
             && !is_write(frame.op)
@@ -333,38 +324,33 @@ impl Turn<'_> {
             && self.shared.limits.may_answer(held.queue.rope.len())
         {
             let Held { replica, queue } = &mut held;
+            let before = queue.rope.len();
             let after = replica.read(
                 &self.shared.watches,
-            replies.add(&self.shared.stats, frame.op, queue.rope.len().saturating_sub(before));
                 &reader,
                 frame.xid,
                 frame.op,
                 frame.body,
-        let mut replies = Replies::new();
                 &mut queue.rope,
             );
             used += frame.whole.len();
             answers += 1;
+            replies.add(&self.shared.stats, frame.op, queue.rope.len().saturating_sub(before));
             last = Some((frame.op, frame.xid));
             if after == After::Close {
                 flow = Flow::Wait;
                 break;
             }
-            let before = queue.rope.len();
-            held.queue.stats.sent += answers as u64;
+        }
         let zxid = held.replica.tree().last_zxid();
-            held.queue.stats.answered(&answered, answers as u64, 0, self.now);
+        if let Some((op, xid)) = last {
             let answered = Answered {
                 op,
-        if answers > 0 {
-            let stats = &self.shared.stats;
-            stats.sent.add(answers as u64);
-            stats.read_latency.add(0, answers as u64);
-            replies.report(stats);
-        }
+                xid,
+                zxid,
+                received: self.now,
                 bytes: 0,
             };
-            replies.add(&self.shared.stats, frame.op, queue.rope.len().saturating_sub(before));
             held.queue.stats.sent += answers as u64;
             held.queue.stats.received += answers as u64;
             held.queue.stats.answered(&answered, answers as u64, 0, self.now);
@@ -385,7 +371,7 @@ impl Turn<'_> {
 
     /// Gathers a run of requests for the node: writes, and whatever comes behind them.
     fn gather(&mut self, bytes: &[u8]) -> Handled {
-            self.shared.stats.received.add(self.received);
+        let mut used = 0;
         while let Ok(Some(frame)) = cut(&bytes[used..], self.shared.frame_bytes_max)
             && frame.op != OpCode::Auth.code()
         {
@@ -393,7 +379,7 @@ impl Turn<'_> {
             self.submitted_count += 1;
         }
         self.submitted.extend_from_slice(&bytes[..used]);
-        self.shared.stats.received.add(count as u64);
+        (used, Flow::Read)
     }
 
     /// Hands what was gathered to the node.
@@ -442,7 +428,6 @@ impl Turn<'_> {
             .lock()
             .rope
             .reply(ReplyHeader::error(xid, Zxid::ZERO, error), |_| {});
-            self.shared.stats.requests.auth_failed.add(1);
         self.conn.close(Close::AfterOutput);
     }
 
@@ -457,7 +442,8 @@ impl Turn<'_> {
             _ => None,
         };
         let Some(proved) = proved else {
-pub(crate) fn is_write(op: i32) -> bool {
+            self.shared.stats.requests.auth_failed.add(1);
+            self.refuse(frame.xid, ErrorCode::AuthFailed);
             return (used, Flow::Wait);
         };
         self.conn.add_ids(proved);
@@ -472,7 +458,6 @@ pub(crate) fn is_write(op: i32) -> bool {
 }
 
 pub(crate) fn is_write(op: i32) -> bool {
-            self.shared.stats.requests.auth_failed.add(1);
     OpCode::from_i32(op).is_some_and(|op| op.is_client_request() && op.is_write())
 }
 

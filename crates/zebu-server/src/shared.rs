@@ -24,10 +24,6 @@ use crate::words::WordDesk;
 
 /// What Java traces unless told otherwise. It traces nothing here; the words `gtmk` and `stmk` show and change it.
 const TRACE_MASK: i64 = 306;
-use crate::words::WordDesk;
-
-/// What Java traces unless told otherwise. It traces nothing here; the words `gtmk` and `stmk` show and change it.
-const TRACE_MASK: i64 = 306;
 
 /// A question to the node, answered on its thread.
 pub(crate) type Inspection = Box<dyn FnOnce(&ServerNode) + Send>;
@@ -67,7 +63,6 @@ pub(crate) struct Shared {
     pub(crate) conns: Mutex<BTreeMap<ConnId, Arc<Conn>>>,
     pub(crate) next_conn: AtomicU64,
     /// Sessions that are tracked, for the words.
-    pub(crate) words: WordDesk,
     pub(crate) sessions: AtomicU64,
     /// Largest frame that is read.
     pub(crate) frame_bytes_max: usize,
@@ -104,8 +99,7 @@ impl Shared {
             watches: Watches(Mutex::new(WatchTable::new(hash_seed))),
             queue: NodeQueue::new(),
             limits,
-            trace_mask: AtomicI64::new(TRACE_MASK),
-            words: WordDesk::new(),
+            stats: ServerStats::default(),
             conns: Mutex::new(BTreeMap::new()),
             next_conn: AtomicU64::new(1),
             sessions: AtomicU64::new(0),

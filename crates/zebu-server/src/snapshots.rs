@@ -154,11 +154,9 @@ fn write_capture(shared: &Shared, capture: &Capture) -> Result<(), StoreError> {
     let file = written?;
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     shared.stats.snapshot_ms.add(elapsed_ms, 1);
-    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    shared.stats.snapshot_ms.add(elapsed_ms, 1);
     tracing::info!(
         file = %file.path.display(),
-        elapsed_ms,
+        nodes = capture.nodes(),
         bytes = file.len,
         elapsed_ms,
         "snapshot written"

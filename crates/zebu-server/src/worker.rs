@@ -20,6 +20,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 use zebu_node::{Close, ConnId};
+
 use crate::conn::{Conn, ConnHandle};
 use crate::outbox::Flushed;
 use crate::server;
@@ -134,10 +135,9 @@ impl Worker {
             match accepted {
                 Ok((socket, peer)) => {
                     if !self.admit(peer) {
+                        self.shared.stats.connections.rejected.add(1);
                         continue;
-                        self.shared.stats.connections.rejected.add(1);
                     }
-                        self.shared.stats.connections.rejected.add(1);
                     let sent = socket
                         .into_std()
                         .map(|socket| workers[next % workers.len()].send((socket, peer)));
@@ -205,7 +205,6 @@ impl Worker {
             self.shared.stats.connections.dropped.add(1);
             self.shared.queue.push(NodeEvent::Disconnected(id));
         }
-            self.shared.stats.connections.dropped.add(1);
         self.leave(peer);
     }
 }
@@ -231,11 +230,10 @@ async fn sweep(shared: Arc<Shared>) {
         let now = shared.clock.mono();
         for conn in shared.conns.lock().values() {
             if conn.session_handle().is_none() && now.since(conn.opened) > timeout_ms {
-                shared.stats.connections.sessionless_expired.add(1);
                 tracing::debug!(peer = %conn.peer, "closed: no session was asked for in time");
+                shared.stats.connections.sessionless_expired.add(1);
                 conn.close(Close::Now);
             }
-                shared.stats.connections.sessionless_expired.add(1);
         }
     }
 }
@@ -260,7 +258,8 @@ impl Client {
                 Some(Close::Now) => return,
                 Some(Close::AfterOutput) => return self.drain().await,
                 None => {}
-                words::serve(&self.shared, &self.conn, word).await;
+            }
+            if let Flow::Word(word) = flow {
                 words::serve(&self.shared, &self.conn, word).await;
                 return self.drain().await;
             }
