@@ -33,6 +33,8 @@ pub(crate) struct Conn {
     pub(crate) in_flight: AtomicUsize,
     /// Whether the task waits for `in_flight` to reach zero.
     pub(crate) is_paused: AtomicBool,
+    /// Whether the task waits until fewer bytes are unsent.
+    pub(crate) is_choked: AtomicBool,
     close: AtomicU8,
 }
 
@@ -56,6 +58,7 @@ impl Conn {
             wake: Notify::new(),
             in_flight: AtomicUsize::new(0),
             is_paused: AtomicBool::new(false),
+            is_choked: AtomicBool::new(false),
             close: AtomicU8::new(OPEN),
         }
     }
@@ -121,6 +124,12 @@ impl Conn {
                 Flushed::Done
             }
         }
+    }
+
+    /// Tells the client that nothing more will come.
+    pub(crate) fn end_output(&self) {
+        // A connection that is broken already needs no end.
+        let _ = socket2::SockRef::from(self.socket.as_ref()).shutdown(std::net::Shutdown::Write);
     }
 
     /// Waits until the socket may take more.

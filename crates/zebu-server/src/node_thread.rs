@@ -126,7 +126,8 @@ impl ServerOutputs {
         for conn in self.noted.drain(..) {
             conn.outbox.peek().is_noted = false;
             let is_blocked = conn.flush() == Flushed::Blocked;
-            let may_resume = conn.is_paused.load(Ordering::Acquire) && conn.in_flight.load(Ordering::Acquire) == 0;
+            let may_resume = conn.is_choked.load(Ordering::Acquire)
+                || conn.is_paused.load(Ordering::Acquire) && conn.in_flight.load(Ordering::Acquire) == 0;
             if is_blocked || may_resume {
                 conn.wake.notify_one();
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parking_lot::{MutexGuard, RwLockReadGuard};
-use zebu_node::{After, Answered, Close, Connection, PendingConnect, Reader, Replica, auth};
+use zebu_node::{After, Answered, Close, Connection, PendingConnect, Reader, Replica, SessionHandle, auth};
 use zebu_proto::client::{ConnectRequest, ReplyHeader, Request};
 use zebu_proto::{ErrorCode, Id, Millis, OpCode, SessionId, Xid, Zxid};
 
@@ -74,6 +74,11 @@ impl Incoming {
         self.waits_for_others
     }
 
+    /// Whether the connection was held back because it did not take its replies, and has taken them since.
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.conn.is_choked.load(Ordering::Acquire) && self.shared.limits.may_answer(self.conn.outbox.len())
+    }
+
     /// Handles bytes from the socket.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> Flow {
         self.shared.stats.received_bytes.add(bytes.len() as u64);
@@ -90,6 +95,7 @@ impl Incoming {
     /// Goes on with what was received before, if what it waited for has happened.
     pub(crate) fn resume(&mut self) -> Flow {
         self.conn.is_paused.store(false, Ordering::Release);
+        self.conn.is_choked.store(false, Ordering::Release);
         let kept = std::mem::take(&mut self.kept);
         let (used, flow) = self.handle(&kept);
         self.kept = kept;
@@ -194,14 +200,12 @@ impl Incoming {
             return (0, Flow::Wait);
         };
         let now = self.shared.clock.mono();
-        if bytes.len() >= 4 && !session.touch(now) {
-            // The session is being closed: requests are dropped, and the connection's end says why.
-            return (bytes.len(), Flow::Read);
-        }
         let mut turn = Turn {
             shared: &self.shared,
             conn: &self.conn,
             session: session.id(),
+            handle: &session,
+            is_touched: false,
             ids: self.conn.ids(),
             now,
             submitted: Vec::new(),
@@ -234,6 +238,8 @@ struct Turn<'a> {
     shared: &'a Shared,
     conn: &'a ConnHandle,
     session: SessionId,
+    handle: &'a SessionHandle,
+    is_touched: bool,
     ids: Arc<[Id]>,
     now: Millis,
     /// Frames for the node.
@@ -264,6 +270,7 @@ impl Turn<'_> {
         let outstanding = || self.conn.in_flight.load(Ordering::Acquire) + self.submitted_count;
         if !limits.may_answer(self.conn.outbox.len()) {
             self.submit();
+            self.conn.is_choked.store(true, Ordering::Release);
             return Some(Flow::Wait);
         }
         if limits.may_submit(outstanding()) {
@@ -292,6 +299,14 @@ impl Turn<'_> {
         }
         if frame.op == OpCode::Auth.code() {
             return self.authenticate(&frame);
+        }
+        // Every request is a sign of life, but for those that only concern the connection.
+        if !self.is_touched && frame.op != OpCode::Sasl.code() {
+            self.is_touched = true;
+            if !self.handle.touch(self.now) {
+                // The session is being closed: requests are dropped, and the connection's end says why.
+                return (bytes.len(), Flow::Read);
+            }
         }
         let is_node_idle = self.submitted.is_empty() && self.conn.in_flight.load(Ordering::Acquire) == 0;
         if is_node_idle && !is_write(frame.op) {

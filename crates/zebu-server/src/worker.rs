@@ -34,6 +34,8 @@ const WORKERS_MAX: usize = 8;
 const READ_BYTES: usize = 128 << 10;
 /// A connection that is told to close gets this long to take what is meant for it.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a closed connection is kept for the client to close its side.
+const LINGER_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often connections without a session are looked over.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -250,7 +252,6 @@ impl Client {
     async fn run(&mut self) {
         let mut flow = Flow::Read;
         loop {
-            let is_blocked = self.conn.flush() == Flushed::Blocked;
             if self.shared.is_stopping() {
                 return self.finish().await;
             }
@@ -270,7 +271,13 @@ impl Client {
             if matches!(flow, Flow::Closed) {
                 return self.drain().await;
             }
-            if let Some(next) = self.wait(is_blocked, matches!(flow, Flow::Read)).await {
+            let is_blocked = self.conn.flush() == Flushed::Blocked;
+            if flow == Flow::Wait && !is_blocked && self.incoming.may_go_on() {
+                // What held it back went out at once. Others on this thread have their turn first.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            if let Some(next) = self.wait(is_blocked, flow == Flow::Read).await {
                 flow = next;
             }
         }
@@ -297,6 +304,12 @@ impl Client {
 
     /// Writes what is left, then ends the connection in an orderly way.
     async fn drain(&mut self) {
+        self.write_out().await;
+        self.linger().await;
+    }
+
+    /// Writes what is left and says that it was the last.
+    async fn write_out(&self) {
         let draining = async {
             while !self.conn.outbox.is_drained() && self.conn.closing() != Some(Close::Now) {
                 if self.conn.flush() == Flushed::Blocked {
@@ -306,6 +319,15 @@ impl Client {
         };
         // A client that does not take its last bytes is not waited for longer than this.
         let _ = tokio::time::timeout(DRAIN_TIMEOUT, draining).await;
+        self.conn.end_output();
+    }
+
+    /// Waits a moment for the client to close as well. Closing a socket with unread bytes resets the connection, and the
+    /// client may lose what it has not read yet: the answer to closeSession, when more requests came behind it.
+    async fn linger(&mut self) {
+        let read_half = &mut self.read_half;
+        let discarding = async { while discard(read_half).await {} };
+        let _ = tokio::time::timeout(LINGER_TIMEOUT, discarding).await;
     }
 
     /// The server ends: requests that were accepted are still answered.
@@ -319,8 +341,20 @@ impl Client {
         {
             let _ = tokio::time::timeout(Duration::from_millis(5), self.conn.wake.notified()).await;
         }
-        self.drain().await;
+        self.write_out().await;
     }
+}
+
+/// Reads once and forgets what came. `false` at the end.
+async fn discard(read_half: &mut OwnedReadHalf) -> bool {
+    poll_fn(|context| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            let read = Pin::new(&mut *read_half).poll_read(context, &mut buffer);
+            read.map(|result| result.is_ok() && !buffer.filled().is_empty())
+        })
+    })
+    .await
 }
 
 /// Reads once and handles what came.
