@@ -11,7 +11,7 @@ use xtask::workspace::Workspace;
 /// What is made by builds and runs: the folders of `.gitignore`, and git's own.
 const MADE: [&str; 4] = [".git", "target", "zebu-data", "__pycache__"];
 /// Folders made by the fuzzer, inside `fuzz`.
-const MADE_BY_FUZZ: [&str; 3] = ["artifacts", "corpus", "coverage"];
+const MADE_BY_FUZZ: [&str; 2] = ["artifacts", "coverage"];
 
 /// The workspace's root folder.
 pub(crate) fn root() -> PathBuf {
