@@ -1,6 +1,7 @@
 //! The `zebu` command.
 
 mod serve;
+mod shell;
 
 use std::process::ExitCode;
 
@@ -23,10 +24,12 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Shell(shell::Shell),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
+        Command::Shell(shell) => shell.run(),
     }
 }
