@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use zebu_proto::txn::{CreateTxn, CreateTxnKind, Txn, TxnHeader, TxnRecord};
-use zebu_proto::{AclList, ErrorCode, Owner, Stat, StatPersisted, Value, Zxid, path};
+use zebu_proto::{AclList, ErrorCode, Owner, Stat, StatPersisted, Value, ValueRef, Zxid, path};
 
 use crate::node::Slot;
 use crate::quota;
@@ -114,13 +114,21 @@ impl Tree {
             });
             return Outcome::error(ErrorCode::NodeExists);
         }
-        self.insert_node(&create.path, parent, name, &create.data, &create.acl, &stat, |parent| {
-            let cversion = match create.parent_cversion {
-                -1 => parent.cversion.wrapping_add(1),
-                cversion => cversion,
-            };
-            raise(parent, header.zxid, cversion);
-        });
+        self.insert_node(
+            &create.path,
+            parent,
+            name,
+            (&create.data).into(),
+            &create.acl,
+            &stat,
+            |parent| {
+                let cversion = match create.parent_cversion {
+                    -1 => parent.cversion.wrapping_add(1),
+                    cversion => cversion,
+                };
+                raise(parent, header.zxid, cversion);
+            },
+        );
         self.count_created(&create.path, parent_path, name, create.data.len());
         let parent_acl = self.acl(parent);
         changes.change(Change::Created, &create.path, &create.acl, Some(parent_acl));
@@ -135,7 +143,7 @@ impl Tree {
     /// when the closing of a session does not list its nodes, and the node belongs to somebody else by now.
     fn begin_again(&mut self, slot: Slot, create: &CreateTxn, stat: &StatPersisted) {
         let old_len = self.nodes.data(slot).len();
-        self.replace_node(&create.path, slot, &create.data, &create.acl, stat);
+        self.replace_node(&create.path, slot, (&create.data).into(), &create.acl, stat);
         self.count_bytes(&create.path, old_len, create.data.len());
         if let Some((parent, quota::STATS)) = path::split(&create.path)
             && let Some(limited) = quota::limited_path(parent)
@@ -192,7 +200,7 @@ impl Tree {
         let Some(slot) = self.find(path) else {
             return Outcome::error(ErrorCode::NoNode);
         };
-        let node = self.set_data(path, slot, data, |stat| {
+        let node = self.set_data(path, slot, data.into(), |stat| {
             stat.version = version;
             stat.mzxid = header.zxid;
             stat.mtime = header.time.0;
@@ -303,7 +311,7 @@ impl Tree {
 
     /// Rewrites a usage node in place: no version, no zxid, no event.
     fn write_usage(&mut self, stats_path: &str, slot: Slot, usage: &quota::Track) {
-        self.set_data(stats_path, slot, &Value::from(usage.to_text().as_bytes()), |_| ());
+        self.set_data(stats_path, slot, ValueRef::Bytes(usage.to_text().as_bytes()), |_| ());
     }
 
     /// Finds all quotas again and counts their subtrees, after a load.

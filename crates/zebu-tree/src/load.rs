@@ -4,9 +4,10 @@ use alloc::string::String;
 
 use thiserror::Error;
 use zebu_proto::snapshot::{ACL_KEY_OPEN, NodeRecord};
-use zebu_proto::{AclList, SessionId, Value, Zxid};
+use zebu_proto::{AclList, SessionId, ValueRef, Zxid};
 
 use crate::hash::SeededMap;
+use crate::node::{ROOT, Slot};
 use crate::{Settings, Tree};
 
 /// A snapshot whose parts do not fit together.
@@ -43,6 +44,8 @@ pub struct Loader {
     tree: Tree,
     acls: SeededMap<i64, AclList>,
     has_root: bool,
+    /// The parent of the last node: as a rule many in a row have the same.
+    last_parent: (String, Slot),
 }
 
 impl Loader {
@@ -54,6 +57,7 @@ impl Loader {
             tree: Tree::without_nodes(settings),
             acls,
             has_root: false,
+            last_parent: (String::new(), ROOT),
         }
     }
 
@@ -73,7 +77,7 @@ impl Loader {
     /// If it does not fit to what came before.
     pub fn node(&mut self, record: &NodeRecord<'_>) -> Result<(), LoadError> {
         let path = &*record.path;
-        let data = Value::from_option(record.data);
+        let data = record.data.map_or(ValueRef::Null, ValueRef::Bytes);
         if path.is_empty() {
             if self.has_root {
                 return Err(LoadError::Twice {
@@ -81,10 +85,10 @@ impl Loader {
                 });
             }
             self.has_root = true;
-            self.tree.add_root(&record.stat, &data);
+            self.tree.add_root(&record.stat, data);
             if record.acl_key != ACL_KEY_OPEN {
                 let acl = self.list(record)?.clone();
-                self.tree.set_acl(crate::node::ROOT, &acl);
+                self.tree.set_acl(ROOT, &acl);
             }
             return Ok(());
         }
@@ -93,13 +97,19 @@ impl Loader {
         }
         let no_parent = || LoadError::NoParent { path: path.into() };
         let (parent, name) = zebu_proto::path::split(path).ok_or_else(no_parent)?;
-        let parent = self.tree.find(parent).ok_or_else(no_parent)?;
+        if self.last_parent.0 != parent {
+            let slot = self.tree.find(parent).ok_or_else(no_parent)?;
+            self.last_parent.0.clear();
+            self.last_parent.0.push_str(parent);
+            self.last_parent.1 = slot;
+        }
+        let parent = self.last_parent.1;
         if self.tree.find_child(parent, name).is_some() {
             return Err(LoadError::Twice { path: path.into() });
         }
         let acl = self.list(record)?.clone();
         self.tree
-            .insert_node(path, parent, name, &data, &acl, &record.stat, |_| ());
+            .insert_node(path, parent, name, data, &acl, &record.stat, |_| ());
         Ok(())
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct Nodes {
 
 /// What a node is made of besides its place and its children.
 pub(crate) struct Content<'a> {
-    pub(crate) data: &'a Value,
+    pub(crate) data: ValueRef<'a>,
     pub(crate) stat: &'a StatPersisted,
     /// Number of the ACL in the [`AclTable`](crate::acl_table::AclTable).
     pub(crate) acl: u32,
@@ -84,8 +84,11 @@ impl Nodes {
 
     /// Last component of the path, the root's being empty.
     pub(crate) fn name(&self, slot: Slot) -> &str {
-        let name = Body::decode_name(self.bytes(slot));
-        core::str::from_utf8(name).expect("names come from strings")
+        core::str::from_utf8(self.name_bytes(slot)).expect("names come from strings")
+    }
+
+    pub(crate) fn name_bytes(&self, slot: Slot) -> &[u8] {
+        Body::decode_name(self.bytes(slot))
     }
 
     pub(crate) fn stat(&self, slot: Slot) -> StatPersisted {
@@ -238,7 +241,7 @@ impl Nodes {
     pub(crate) fn set_data<R>(
         &mut self,
         slot: Slot,
-        data: &Value,
+        data: ValueRef<'_>,
         prefix: u32,
         change: impl FnOnce(&mut Body<'_>, ValueRef<'_>) -> R,
     ) -> R {
@@ -277,9 +280,9 @@ impl Nodes {
     }
 
     /// Keeps long data as it is.
-    fn store(&mut self, data: &Value, prefix: u32) -> Kept {
+    fn store(&mut self, data: ValueRef<'_>, prefix: u32) -> Kept {
         if data.len() > SHORT_BYTES_MAX {
-            let value = self.values.insert(data.clone());
+            let value = self.values.insert(data.to_value());
             Kept::Apart { value, prefix }
         } else {
             Kept::Inside
@@ -301,7 +304,7 @@ enum Kept {
 }
 
 impl Kept {
-    fn stored(self, data: &Value) -> Stored<'_> {
+    fn stored(self, data: ValueRef<'_>) -> Stored<'_> {
         match self {
             Self::Apart { value, prefix } => Stored::Long { value, prefix },
             Self::Inside => data.as_option().map_or(Stored::Null, Stored::Short),
@@ -456,7 +459,7 @@ mod tests {
 
     fn insert(nodes: &mut Nodes, slot: Slot, parent: Slot, name: &str) {
         let content = Content {
-            data: &Value::NULL,
+            data: ValueRef::Null,
             stat: &StatPersisted::default(),
             acl: 0,
             prefix: 1,
@@ -538,7 +541,7 @@ mod tests {
                 mzxid: Zxid(i64::from(at)),
                 ..StatPersisted::default()
             };
-            nodes.set_data(1, value, 9, |body, _| body.stat = stat);
+            nodes.set_data(1, value.into(), 9, |body, _| body.stat = stat);
             assert_eq!(nodes.data(1).as_option(), value.as_option());
             assert_eq!(nodes.stat(1), stat);
             let is_shared = matches!(nodes.data(1), ValueRef::Shared(_));

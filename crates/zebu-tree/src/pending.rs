@@ -1,10 +1,10 @@
 //! Judging requests against the tree and everything that is on its way.
 
 use alloc::borrow::ToOwned;
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
 
@@ -66,7 +66,7 @@ struct Place {
 
 /// A node that a prepared transaction touches.
 struct Record {
-    path: Box<str>,
+    path: Arc<str>,
     /// Hash of the path.
     hash: u64,
     zxid: Zxid,
@@ -88,7 +88,7 @@ struct NodeState {
 #[derive(Default)]
 struct Undo {
     /// Path hash of each record written, and the record that it replaced.
-    replaced: Vec<(u64, Box<str>, Option<Record>)>,
+    replaced: Vec<(u64, Arc<str>, Option<Record>)>,
     digest: u64,
 }
 
@@ -288,8 +288,9 @@ impl Pending {
         let path = canonical(path);
         let hash = self.hash.hash_one(path);
         let owner = state.as_ref().and_then(|state| self.session_of(state));
+        let path: Arc<str> = path.into();
         let record = Record {
-            path: path.into(),
+            path: path.clone(),
             hash,
             zxid,
             state,
@@ -302,7 +303,7 @@ impl Pending {
                 None
             }
         };
-        self.undo.replaced.push((hash, path.into(), replaced));
+        self.undo.replaced.push((hash, path, replaced));
         self.order.push_back(Place { zxid, hash, owner });
         if let Some(owner) = owner {
             self.owned.entry(owner).or_default().push_back(hash);

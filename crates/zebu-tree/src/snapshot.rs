@@ -53,6 +53,9 @@ struct Active {
     saved: BTreeMap<Slot, Option<Image>>,
 }
 
+/// What [`Tree::end_capture`] leaves over, to be dropped.
+pub struct Leftovers(#[allow(dead_code, reason = "held to be dropped")] Option<BTreeMap<Slot, Option<Image>>>);
+
 /// A node as it was when the capture began.
 struct Image {
     path: String,
@@ -98,6 +101,7 @@ impl Tree {
             .find(|active| active.number == capture.number);
         let active = active.expect("a capture that is under way");
         let mut next = capture.progress.next.load(Ordering::Relaxed);
+        let mut path = Vec::new();
         while next < active.end && out.len() < bytes_wanted {
             match active.saved.get(&next) {
                 Some(None) => {}
@@ -107,7 +111,10 @@ impl Tree {
                 None if self.nodes.contains(next) => {
                     let body = self.nodes.body(next);
                     let key = AclTable::snapshot_key(body.acl);
-                    snapshot::encode_node(out, &self.path_of(next), self.nodes.value(&body), key, &body.stat);
+                    path.clear();
+                    self.push_path(next, &mut path);
+                    let path = core::str::from_utf8(&path).expect("names come from strings");
+                    snapshot::encode_node(out, path, self.nodes.value(&body), key, &body.stat);
                 }
                 None => {}
             }
@@ -121,9 +128,15 @@ impl Tree {
         is_done
     }
 
-    /// Forgets a capture, complete or not.
-    pub fn end_capture(&mut self, capture: &Capture) {
-        self.captures.active.retain(|active| active.number != capture.number);
+    /// Forgets a capture, complete or not. What was put aside for it is handed out, since to free it takes its time: let
+    /// go of it when the tree is no longer held.
+    pub fn end_capture(&mut self, capture: &Capture) -> Leftovers {
+        let place = self
+            .captures
+            .active
+            .iter()
+            .position(|active| active.number == capture.number);
+        Leftovers(place.map(|place| self.captures.active.swap_remove(place).saved))
     }
 
     /// Call before a slot changes in any way.

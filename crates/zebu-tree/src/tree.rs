@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use foldhash::quality::FixedState;
-use zebu_proto::{AclList, Owner, Perms, SessionId, Stat, StatPersisted, Value, ValueRef, Zxid};
+use zebu_proto::{AclList, Owner, Perms, SessionId, Stat, StatPersisted, ValueRef, Zxid};
 
 use crate::acl_table::AclTable;
 use crate::body::Body;
@@ -52,7 +52,7 @@ impl Tree {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let mut tree = Self::without_nodes(settings);
-        tree.add_root(&StatPersisted::default(), &Value::from(&[][..]));
+        tree.add_root(&StatPersisted::default(), ValueRef::Bytes(&[]));
         tree.ensure_system_nodes();
         tree
     }
@@ -75,7 +75,7 @@ impl Tree {
         }
     }
 
-    pub(crate) fn add_root(&mut self, stat: &StatPersisted, data: &Value) {
+    pub(crate) fn add_root(&mut self, stat: &StatPersisted, data: ValueRef<'_>) {
         let prefix = digest::prefix("", data.as_bytes());
         let content = Content {
             data,
@@ -102,7 +102,7 @@ impl Tree {
                 && let Some((parent, name)) = zebu_proto::path::split(path)
                 && let Some(parent) = self.find(parent)
             {
-                self.insert_node(path, parent, name, &Value::from(&[][..]), acl, &stat, |_| ());
+                self.insert_node(path, parent, name, ValueRef::Bytes(&[]), acl, &stat, |_| ());
             }
         }
     }
@@ -258,18 +258,25 @@ impl Tree {
 
     /// The path of a node; the root's is empty.
     pub(crate) fn path_of(&self, slot: Slot) -> String {
-        let mut names = Vec::new();
-        let mut at = slot;
-        while at != ROOT {
-            names.push(self.nodes.name(at));
-            at = self.nodes.parent(at);
+        let mut path = Vec::new();
+        self.push_path(slot, &mut path);
+        String::from_utf8(path).expect("names come from strings")
+    }
+
+    /// Appends the path of a node.
+    pub(crate) fn push_path(&self, slot: Slot, out: &mut Vec<u8>) {
+        let way_up = || core::iter::successors(Some(slot), |at| Some(self.nodes.parent(*at)));
+        let names = || {
+            way_up()
+                .take_while(|at| *at != ROOT)
+                .map(|at| self.nodes.name_bytes(at))
+        };
+        let mut end = out.len() + names().map(|name| name.len() + 1).sum::<usize>();
+        out.resize(end, b'/');
+        for name in names() {
+            out[end - name.len()..end].copy_from_slice(name);
+            end -= name.len() + 1;
         }
-        let mut path = String::with_capacity(names.iter().map(|name| name.len() + 1).sum());
-        for name in names.iter().rev() {
-            path.push('/');
-            path.push_str(name);
-        }
-        path
     }
 
     /// A node and all below it, parents first.
@@ -303,7 +310,7 @@ impl Tree {
         path: &str,
         parent: Slot,
         name: &str,
-        data: &Value,
+        data: ValueRef<'_>,
         acl: &AclList,
         stat: &StatPersisted,
         change: impl FnOnce(&mut StatPersisted),
@@ -358,7 +365,7 @@ impl Tree {
         &mut self,
         path: &str,
         slot: Slot,
-        data: &Value,
+        data: ValueRef<'_>,
         change: impl FnOnce(&mut StatPersisted),
     ) -> Replaced {
         self.capture(slot);
@@ -381,7 +388,14 @@ impl Tree {
     }
 
     /// Replaces everything about a node but its place and its children.
-    pub(crate) fn replace_node(&mut self, path: &str, slot: Slot, data: &Value, acl: &AclList, stat: &StatPersisted) {
+    pub(crate) fn replace_node(
+        &mut self,
+        path: &str,
+        slot: Slot,
+        data: ValueRef<'_>,
+        acl: &AclList,
+        stat: &StatPersisted,
+    ) {
         let owner = self.nodes.stat(slot).ephemeral_owner;
         self.unregister_owner(slot, owner);
         self.register_owner(slot, stat.ephemeral_owner);
