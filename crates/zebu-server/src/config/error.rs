@@ -4,13 +4,14 @@ use std::io;
 use std::path::PathBuf;
 
 use super::notice::Place;
+use super::one_line::OneLine;
 
 /// Why a configuration is refused. Each is one line that says where, what, and what would be right.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A file cannot be read: it is missing, or not allowed.
-    #[error("{}: cannot be read: {source}", path.display())]
+    #[error("{}: cannot be read: {source}", OneLine(path.display()))]
     Read {
         /// The file as it was named.
         path: PathBuf,
@@ -18,7 +19,7 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// A file is too long to be a configuration; likely another file was named.
-    #[error("{}: longer than {max_bytes} bytes, which no configuration is", path.display())]
+    #[error("{}: longer than {max_bytes} bytes, which no configuration is", OneLine(path.display()))]
     TooLong {
         /// The file as it was named.
         path: PathBuf,
@@ -32,7 +33,7 @@ pub enum ConfigError {
         place: Place,
     },
     /// A value is not allowed for its key, by itself or beside another one.
-    #[error("{place}: {key}={value}: allowed: {allowed}")]
+    #[error("{place}: {}={}: allowed: {}", OneLine(key), OneLine(value), OneLine(allowed))]
     Value {
         /// Where it was given.
         place: Place,
@@ -44,7 +45,7 @@ pub enum ConfigError {
         allowed: String,
     },
     /// A key that has no default is missing.
-    #[error("{}: {key} is missing: {why}", path.display())]
+    #[error("{}: {key} is missing: {why}", OneLine(path.display()))]
     Missing {
         /// The file that should have it.
         path: PathBuf,
@@ -54,7 +55,7 @@ pub enum ConfigError {
         why: &'static str,
     },
     /// A host name has no address.
-    #[error("{place}: {key}={host}: the name has no address: {source}")]
+    #[error("{place}: {}={}: the name has no address: {source}", OneLine(key), OneLine(host))]
     Address {
         /// Where it was given.
         place: Place,
@@ -66,7 +67,7 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The list of servers makes no ensemble.
-    #[error("{}: the list of servers is not possible: {why}", path.display())]
+    #[error("{}: the list of servers is not possible: {}", OneLine(path.display()), OneLine(why))]
     Membership {
         /// The file with the list.
         path: PathBuf,
@@ -74,7 +75,7 @@ pub enum ConfigError {
         why: String,
     },
     /// The file `myid` does not hold a number.
-    #[error("{}: {content:?} is not a server id; allowed: one whole number, 1 to 255", path.display())]
+    #[error("{}: {content:?} is not a server id; allowed: one whole number, 1 to 255", OneLine(path.display()))]
     MyId {
         /// The file.
         path: PathBuf,
@@ -82,7 +83,7 @@ pub enum ConfigError {
         content: String,
     },
     /// zebu cannot do this yet, and going on without it would not be what the file asks for.
-    #[error("{place}: {key} is not supported yet: {why}")]
+    #[error("{place}: {} is not supported yet: {why}", OneLine(key))]
     NotSupported {
         /// Where it was asked for.
         place: Place,

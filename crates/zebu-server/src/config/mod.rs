@@ -35,6 +35,7 @@ mod error;
 mod members;
 mod nearest;
 mod notice;
+mod one_line;
 mod properties;
 mod sections;
 mod settings;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::one_line::OneLine;
+
 /// Where a setting was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -24,7 +26,7 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::File { path, line } => write!(f, "{}:{line}", OneLine(path.display())),
             Self::Argument => f.write_str("-D"),
             Self::Variable(name) => f.write_str(name),
             Self::Default => f.write_str("default"),
@@ -212,7 +214,11 @@ impl fmt::Display for NoticeKind {
             }
             Self::WithoutMeaning { key, why } => write!(f, "{key:?} has no meaning here: {why}"),
             Self::JvmOptions { options } => {
-                write!(f, "there is no JVM here, without meaning: {}", options.join(" "))
+                write!(
+                    f,
+                    "there is no JVM here, without meaning: {}",
+                    OneLine(options.join(" "))
+                )
             }
             Self::OpenQuote => f.write_str("a quote is not closed; it was taken to end with the text"),
             Self::DeadSpelling { key, working } => write!(

@@ -227,3 +227,19 @@ fn a_property_that_is_not_allowed_names_its_place() {
     properties.add_argument("zookeeper.maxCnxns=7");
     assert_eq!(load_with(text, &properties).config.limits.max_cnxns, limit32(7));
 }
+
+/// Found by fuzzing: quoted words and escapes can hold line ends.
+#[test]
+fn foreign_text_makes_no_lines_of_its_own() {
+    assert_eq!(
+        refusal(r"clientPort=1\ntickTime"),
+        r"zoo.cfg:3: clientPort=1\ntickTime: allowed: a port, 0 to 65535"
+    );
+    let variable = "-Xa '-Xb\n-Xc'";
+    let properties = SystemProperties::from_environment(|name| (name == "JVMFLAGS").then(|| variable.to_owned()));
+    let loaded = load_with("clientPort=2181\ndataDir=/d\n", &properties);
+    assert_eq!(
+        loaded.notices,
+        [r"JVMFLAGS: there is no JVM here, without meaning: -Xa -Xb\n-Xc"]
+    );
+}
