@@ -234,14 +234,25 @@ fn snapshot(server: &mut Server) {
     let start = Instant::now();
     let capture = server.tree.begin_capture();
     println!("{:<44} {:>8} us", "begin of a snapshot", start.elapsed().as_micros());
-    let mut all = Vec::with_capacity(400 << 20);
-    let start = processor_ns();
+    let mut all = Vec::new();
+    let mut piece = Vec::with_capacity(2 << 20);
+    let mut ns = 0;
     capture.encode_head(&mut all);
-    while !server.tree.read_capture(&capture, &mut all, usize::MAX) {}
-    let seconds = (processor_ns() - start) as f64 / 1e9;
-    server.tree.end_capture(&capture);
+    let mut is_done = false;
+    while !is_done {
+        piece.clear();
+        let start = processor_ns();
+        is_done = server.tree.read_capture(&capture, &mut piece, 1 << 20);
+        ns += processor_ns() - start;
+        all.extend_from_slice(&piece);
+    }
+    drop(server.tree.end_capture(&capture));
     let megabytes = all.len() as f64 / 1e6;
-    println!("{:<44} {:>8.0} MB/s", "reading a snapshot", megabytes / seconds);
+    println!(
+        "{:<44} {:>8.0} MB/s",
+        "reading a snapshot",
+        megabytes / (ns as f64 / 1e9)
+    );
 
     let start = processor_ns();
     let mut reader = Reader::new(&all);

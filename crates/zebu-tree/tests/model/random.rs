@@ -101,6 +101,8 @@ pub(crate) fn quota(limited: &str) -> [Request<'static>; 4] {
     ]
 }
 
+/// Long enough to be kept apart from the node.
+const LONG: &[u8] = &[b'l'; 1500];
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 const ODD_PATHS: [&str; 16] = [
     "",
@@ -131,7 +133,12 @@ pub(crate) fn path(random: &mut Random, quotas: QuotaNodes) -> String {
     }
     for _ in 0..=random.below(3) {
         path.push('/');
-        path.push_str(random.pick(&NAMES));
+        if random.one_in(6) {
+            // Enough of them for a table of children.
+            path.push_str(&random.below(30).to_string());
+        } else {
+            path.push_str(random.pick(&NAMES));
+        }
     }
     if quotas == QuotaNodes::Free && random.one_in(4) {
         // The quota of this path: the nodes on the way, or the pair at the end.
@@ -161,6 +168,7 @@ pub(crate) fn data(random: &mut Random, path: &str) -> Option<&'static [u8]> {
         Some(b"x"),
         Some(b"12345"),
         Some(b"0123456789abcdef"),
+        Some(LONG),
     ])
 }
 
