@@ -89,6 +89,12 @@ pub const STEPS: &[Step] = &[
         run: interop::crash::run,
     },
     Step {
+        name: "datadir",
+        what: "data directories go from Java 3.8.0 to zebu to Java 3.9 and back, and all find the same in them",
+        needs: &[Need::Java, Need::DebianZooKeeper, Need::MavenZooKeeper],
+        run: interop::datadir::run,
+    },
+    Step {
         name: "kazoo",
         what: "the test suite of Python's kazoo passes on zebu wherever it passes on Java 3.8.0",
         needs: &[Need::DebianZooKeeper, Need::Java, Need::Kazoo],

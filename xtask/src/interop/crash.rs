@@ -18,7 +18,6 @@
 
 mod check;
 mod life;
-mod log_file;
 mod model;
 mod random;
 mod sessions;

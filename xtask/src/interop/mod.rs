@@ -6,6 +6,8 @@
 
 pub mod client;
 pub mod crash;
+pub mod datadir;
 pub mod differential;
 pub mod kazoo;
+pub(crate) mod log_file;
 pub mod servers;

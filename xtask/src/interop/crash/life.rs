@@ -11,12 +11,12 @@ use anyhow::{Result, anyhow, bail, ensure};
 use tempfile::TempDir;
 
 use crate::interop::client::{Answer, Op, Session};
+use crate::interop::log_file;
 use crate::process;
 use crate::server::{Product, Server, ServerConfig};
 use crate::workspace::Workspace;
 
 use super::check::{self, Promise, Tree};
-use super::log_file;
 use super::random::Random;
 use super::sessions::{self, CLOSING, Closings, MAYFLIES, Mayfly};
 use super::worker::{COUNTER, LOG, Worker};

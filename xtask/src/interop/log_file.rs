@@ -1,4 +1,4 @@
-//! Finds transactions in the files of a transaction log, to damage them behind the server's back.
+//! Finds transactions in the files of a transaction log, to damage them behind a server's back.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
@@ -14,16 +14,30 @@ const ZXID_AT: usize = 12;
 
 /// A transaction in a file.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) file: PathBuf,
+pub(crate) struct Place {
+    pub(crate) file: PathBuf,
+    /// Its number.
+    pub(crate) zxid: i64,
     /// Where the record starts.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// Where its body starts.
-    pub(super) body: u64,
+    body: u64,
+    /// Where the next record starts.
+    end: u64,
 }
 
 /// Where the transaction `zxid` stands in the log files below `folder` (a `version-2`), `None` if it does not.
-pub(super) fn find(folder: &Path, zxid: i64) -> Result<Option<Place>> {
+pub(crate) fn find(folder: &Path, zxid: i64) -> Result<Option<Place>> {
+    Ok(places(folder)?.into_iter().find(|place| place.zxid == zxid))
+}
+
+/// The last transaction in the log files below `folder`.
+pub(crate) fn last(folder: &Path) -> Result<Option<Place>> {
+    Ok(places(folder)?.into_iter().max_by_key(|place| place.zxid))
+}
+
+fn places(folder: &Path) -> Result<Vec<Place>> {
+    let mut places = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
         let file = entry?.path();
         let is_log = file
@@ -33,35 +47,33 @@ pub(super) fn find(folder: &Path, zxid: i64) -> Result<Option<Place>> {
             continue;
         }
         let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        if let Some(offset) = find_in(&bytes, zxid) {
-            return Ok(Some(Place {
-                file,
+        let mut offset = HEADER_BYTES;
+        while let Some((zxid, end)) = record(&bytes, offset) {
+            places.push(Place {
+                file: file.clone(),
+                zxid,
                 offset: offset as u64,
                 body: (offset + PREFIX_BYTES) as u64,
-            }));
+                end: end as u64,
+            });
+            offset = end;
         }
     }
-    Ok(None)
+    Ok(places)
 }
 
-fn find_in(bytes: &[u8], zxid: i64) -> Option<usize> {
-    let mut offset = HEADER_BYTES;
-    loop {
-        let length = bytes.get(offset + 8..offset + PREFIX_BYTES)?;
-        let length = usize::try_from(i32::from_be_bytes(length.try_into().ok()?)).ok()?;
-        let body = bytes.get(offset + PREFIX_BYTES..offset + PREFIX_BYTES + length)?;
-        // No length: the zeros behind the last record.
-        let found = body.get(ZXID_AT..ZXID_AT + 8)?;
-        if found == zxid.to_be_bytes() {
-            return Some(offset);
-        }
-        offset += PREFIX_BYTES + length + 1;
-    }
+/// The zxid of the record at `offset`, and where it ends; `None` for the zeros behind the last record.
+fn record(bytes: &[u8], offset: usize) -> Option<(i64, usize)> {
+    let length = bytes.get(offset + 8..offset + PREFIX_BYTES)?;
+    let length = usize::try_from(i32::from_be_bytes(length.try_into().ok()?)).ok()?;
+    let body = bytes.get(offset + PREFIX_BYTES..offset + PREFIX_BYTES + length)?;
+    let zxid = body.get(ZXID_AT..ZXID_AT + 8)?.try_into().ok()?;
+    Some((i64::from_be_bytes(zxid), offset + PREFIX_BYTES + length + 1))
 }
 
 impl Place {
     /// Takes away this transaction and all behind it in this file and in later ones.
-    pub(super) fn cut(&self) -> Result<()> {
+    pub(crate) fn cut(&self) -> Result<()> {
         let first = |path: &Path| {
             let name = path.file_name()?.to_str()?;
             i64::from_str_radix(name.strip_prefix("log.")?, 16).ok()
@@ -79,7 +91,7 @@ impl Place {
     }
 
     /// Turns one bit of this transaction over.
-    pub(super) fn flip(&self) -> Result<()> {
+    pub(crate) fn flip(&self) -> Result<()> {
         let file = self.open()?;
         let mut byte = [0];
         let at = self.body + 2;
@@ -87,6 +99,13 @@ impl Place {
         byte[0] ^= 0x10;
         file.write_all_at(&byte, at)?;
         Ok(())
+    }
+
+    /// Leaves the first half of this transaction and zeros in place of the rest, as a write that was interrupted does.
+    pub(crate) fn tear(&self) -> Result<()> {
+        let middle = self.offset + (self.end - self.offset) / 2;
+        let zeros = vec![0; usize::try_from(self.end - middle)?];
+        Ok(self.open()?.write_all_at(&zeros, middle)?)
     }
 
     fn open(&self) -> Result<File> {
@@ -124,8 +143,11 @@ mod tests {
         fs::write(dir.path().join("log.5"), log(&[5, 6, 7])).unwrap();
         fs::write(dir.path().join("log.8"), log(&[8])).unwrap();
         assert!(find(dir.path(), 9).unwrap().is_none());
+        assert_eq!(last(dir.path()).unwrap().unwrap().zxid, 8);
         let place = find(dir.path(), 6).unwrap().unwrap();
         place.flip().unwrap();
+        place.tear().unwrap();
+        assert_eq!(find(dir.path(), 6).unwrap().unwrap().end, place.end);
         place.cut().unwrap();
         assert!(find(dir.path(), 5).unwrap().is_some());
         assert!(find(dir.path(), 6).unwrap().is_none());
