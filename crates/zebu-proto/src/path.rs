@@ -13,6 +13,16 @@ pub fn is_valid(path: &str) -> bool {
     if relative.is_empty() {
         return true;
     }
+    // Nearly all paths are plain, and this is asked of every write: one pass settles those.
+    let mut previous = b'/';
+    let is_plain = relative.bytes().all(|byte| {
+        let starts_oddly = previous == b'/' && matches!(byte, b'/' | b'.');
+        previous = byte;
+        matches!(byte, b' '..=b'~') && !starts_oddly
+    });
+    if is_plain {
+        return previous != b'/';
+    }
     relative.split('/').all(is_valid_component)
 }
 

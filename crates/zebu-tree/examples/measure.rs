@@ -1,6 +1,6 @@
 //! Memory and speed of the tree alone: a million znodes of 100 bytes called `node-0000000123` under 1000 parents.
 //!
-//! `cargo run --release -p zebu-tree --example measure [nodes]`
+//! `cargo run --release -p zebu-tree --example measure [nodes [part of a label]]`
 //!
 //! Bytes are those asked of the allocator, and the resident set as the kernel sees it (so with what the allocator
 //! rounds up and keeps). Times are those on the processor (Linux), the best of many short rounds on one thread.
@@ -115,8 +115,11 @@ fn processor_ns() -> u64 {
     schedstat.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0)
 }
 
-/// Time per element of a batch, the best of some rounds.
+/// Time per element of a batch, the best of some rounds; nothing if another label is asked for.
 fn best(label: &str, mut round: impl FnMut(usize)) {
+    if std::env::args().nth(2).is_some_and(|part| !label.contains(&part)) {
+        return;
+    }
     let mut best = u64::MAX;
     for at in 0..ROUNDS {
         let start = processor_ns();
