@@ -13,6 +13,7 @@ use zebu_proto::client::ConnectResponse;
 use zebu_proto::{Id, Millis, OpCode, SessionId, WallMillis};
 use zebu_tree::access;
 
+use crate::limits::LargeShare;
 use crate::outbox::{Flushed, Outbox};
 
 /// What everybody may know of a connection. Its reading half belongs to the task that serves it.
@@ -35,6 +36,8 @@ pub(crate) struct Conn {
     pub(crate) is_paused: AtomicBool,
     /// Whether the task waits until fewer bytes are unsent.
     pub(crate) is_choked: AtomicBool,
+    /// Large requests of the client that are in work.
+    pub(crate) large: LargeShare,
     close: AtomicU8,
 }
 
@@ -43,7 +46,7 @@ const CLOSE_AFTER_OUTPUT: u8 = 1;
 const CLOSE_NOW: u8 = 2;
 
 impl Conn {
-    pub(crate) fn new(id: ConnId, peer: SocketAddr, opened: Millis, socket: OwnedWriteHalf) -> Self {
+    pub(crate) fn new(id: ConnId, peer: SocketAddr, opened: Millis, socket: OwnedWriteHalf, large: LargeShare) -> Self {
         let address = Id::new(access::IP, &peer.ip().to_canonical().to_string());
         Self {
             id,
@@ -59,6 +62,7 @@ impl Conn {
             in_flight: AtomicUsize::new(0),
             is_paused: AtomicBool::new(false),
             is_choked: AtomicBool::new(false),
+            large,
             close: AtomicU8::new(OPEN),
         }
     }

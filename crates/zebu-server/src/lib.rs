@@ -27,12 +27,14 @@ pub mod config;
 
 mod clock;
 mod conn;
+mod connection_throttle;
 mod exit;
 mod limits;
 mod log_thread;
 mod node_queue;
 mod node_thread;
 mod outbox;
+mod random;
 mod recovery;
 mod server;
 mod session_io;
@@ -41,6 +43,9 @@ mod snapshots;
 mod stats;
 mod words;
 mod worker;
+
+#[cfg(test)]
+mod stalled_tests;
 
 pub use config::Config;
 pub use exit::{ExitCode, Fatal};

@@ -1,8 +1,12 @@
 //! Bounds on what all connections together may hold in memory.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+
+use crate::config;
 
 /// Requests handed to the node and not yet answered, in bytes: above it, connections that wait for an answer are not
 /// read.
@@ -25,6 +29,11 @@ const PARTIAL_BYTES_MIN: usize = 16 << 10;
 /// What is held at the moment, and whether more may be.
 pub(crate) struct Limits {
     requests_max: usize,
+    /// Above it even a connection without any request in flight has to wait (`request_throttle_max_requests`).
+    throttle_max: Option<usize>,
+    /// Who waits looks again after this time at the latest (`request_throttle_stall_time`).
+    stall: Duration,
+    pub(crate) large: LargeRequests,
     requests: AtomicUsize,
     request_bytes: AtomicUsize,
     unsent_bytes: AtomicUsize,
@@ -34,10 +43,12 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// `requests_max` is `globalOutstandingLimit`.
-    pub(crate) fn new(requests_max: usize) -> Self {
+    pub(crate) fn new(limits: &config::Limits, throttle: &config::RequestThrottle) -> Self {
         Self {
-            requests_max: requests_max.max(1),
+            requests_max: (limits.global_outstanding_limit as usize).max(1),
+            throttle_max: throttle.max_requests.map(|max| max.get() as usize),
+            stall: Duration::from_millis(u64::from(throttle.stall_time_ms).max(1)),
+            large: LargeRequests::new(&limits.large_requests),
             requests: AtomicUsize::new(0),
             request_bytes: AtomicUsize::new(0),
             unsent_bytes: AtomicUsize::new(0),
@@ -59,9 +70,8 @@ impl Limits {
 
     pub(crate) fn finish(&self, requests: usize, bytes: usize) {
         self.requests.fetch_sub(requests, Ordering::Relaxed);
-        let before = self.request_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        let is_below = before.saturating_sub(bytes) < IN_FLIGHT_BYTES_HARD_MAX;
-        if is_below && self.waiters.load(Ordering::Relaxed) > 0 {
+        self.request_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if self.waiters.load(Ordering::Relaxed) > 0 && self.may_submit(0) {
             self.below.notify_waiters();
         }
     }
@@ -69,19 +79,30 @@ impl Limits {
     /// Whether a connection with `outstanding` requests of its own may hand over more.
     pub(crate) fn may_submit(&self, outstanding: usize) -> bool {
         let bytes = self.request_bytes.load(Ordering::Relaxed);
+        if self.room(0) == 0 {
+            return false;
+        }
         if outstanding == 0 {
             return bytes < IN_FLIGHT_BYTES_HARD_MAX;
         }
         self.requests.load(Ordering::Relaxed) < self.requests_max && bytes < IN_FLIGHT_BYTES_MAX
     }
 
-    /// Waits until the hard bound on requests is no longer exceeded.
+    /// How many requests may be handed over before all further ones wait for their turn, when `gathered` are about to.
+    pub(crate) fn room(&self, gathered: usize) -> usize {
+        match self.throttle_max {
+            None => usize::MAX,
+            Some(max) => max.saturating_sub(self.requests.load(Ordering::Relaxed) + gathered),
+        }
+    }
+
+    /// Waits until no bound that concerns all connections is exceeded any longer.
     pub(crate) async fn below_hard_bound(&self) {
         self.waiters.fetch_add(1, Ordering::Relaxed);
         let notified = self.below.notified();
-        if self.request_bytes.load(Ordering::Relaxed) >= IN_FLIGHT_BYTES_HARD_MAX {
+        if !self.may_submit(0) {
             // A bound on the wait covers a release between the two loads above.
-            let _ = tokio::time::timeout(std::time::Duration::from_millis(100), notified).await;
+            let _ = tokio::time::timeout(self.stall, notified).await;
         }
         self.waiters.fetch_sub(1, Ordering::Relaxed);
     }
@@ -116,10 +137,128 @@ impl Limits {
     }
 }
 
+/// Requests that are larger than most, and how much of them may be in work at once.
+pub(crate) struct LargeRequests {
+    threshold: usize,
+    bytes_max: usize,
+    bytes: Arc<AtomicUsize>,
+}
+
+impl LargeRequests {
+    fn new(config: &config::LargeRequests) -> Self {
+        Self {
+            threshold: config.threshold_bytes.map_or(usize::MAX, |bytes| bytes.get() as usize),
+            bytes_max: config.max_bytes as usize,
+            bytes: Arc::default(),
+        }
+    }
+
+    /// Whether there is room for a request of so many bytes.
+    pub(crate) fn fits(&self, bytes: usize) -> bool {
+        bytes <= self.threshold || self.bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.bytes_max
+    }
+
+    /// What a connection that begins has of them.
+    pub(crate) fn share(&self) -> LargeShare {
+        LargeShare {
+            threshold: self.threshold,
+            bytes_max: self.bytes_max,
+            total: self.bytes.clone(),
+            own: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// Large requests of one connection that are in work. What is left of them when the connection is gone is given back.
+pub(crate) struct LargeShare {
+    threshold: usize,
+    bytes_max: usize,
+    total: Arc<AtomicUsize>,
+    own: AtomicUsize,
+}
+
+impl LargeShare {
+    /// A request of so many bytes begins. Returns whether there was room for it.
+    pub(crate) fn begin(&self, bytes: usize) -> bool {
+        if bytes <= self.threshold {
+            return true;
+        }
+        let before = self.total.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > self.bytes_max {
+            self.total.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        self.own.fetch_add(bytes, Ordering::Relaxed);
+        true
+    }
+
+    /// A request of so many bytes is answered.
+    pub(crate) fn end(&self, bytes: usize) {
+        if bytes > self.threshold {
+            self.total.fetch_sub(bytes, Ordering::Relaxed);
+            self.own.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for LargeShare {
+    fn drop(&mut self) {
+        self.total
+            .fetch_sub(self.own.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
 fn adjust(total: &AtomicUsize, before: usize, after: usize) {
     if after > before {
         total.fetch_add(after - before, Ordering::Relaxed);
     } else if before > after {
         total.fetch_sub(before - after, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    #[test]
+    fn large_requests_share_their_bytes() {
+        let large = LargeRequests::new(&config::LargeRequests {
+            threshold_bytes: NonZeroU32::new(100),
+            max_bytes: 1000,
+        });
+        let (one, other) = (large.share(), large.share());
+        assert!(one.begin(100), "not larger than the threshold");
+        assert!(one.begin(600));
+        assert!(!large.fits(401) && !other.begin(401));
+        assert!(large.fits(400) && other.begin(400));
+        assert!(large.fits(100), "small ones are not asked");
+        one.end(100);
+        one.end(600);
+        assert!(!large.fits(601) && large.fits(600));
+        drop(other);
+        assert!(large.fits(1000), "what a lost connection had is free again");
+        assert!(!large.fits(1001));
+    }
+
+    #[test]
+    fn without_a_threshold_no_request_is_large() {
+        let large = LargeRequests::new(&config::LargeRequests::default());
+        assert!(large.fits(usize::MAX) && large.share().begin(usize::MAX));
+    }
+
+    #[test]
+    fn the_throttle_counts_what_is_about_to_be_handed_over() {
+        let throttle = config::RequestThrottle {
+            max_requests: NonZeroU32::new(3),
+            ..Default::default()
+        };
+        let limits = Limits::new(&config::Limits::default(), &throttle);
+        assert_eq!((limits.room(0), limits.room(2), limits.room(5)), (3, 1, 0));
+        limits.submit(3, 30);
+        assert!(!limits.may_submit(0), "nobody may, not even who has nothing in work");
+        limits.finish(1, 10);
+        assert!(limits.may_submit(0) && limits.room(0) == 1);
     }
 }

@@ -82,6 +82,7 @@ impl Outputs<ConnHandle> for ServerOutputs {
             self.read_latency.add(&stats.read_latency, latency_ms);
         }
         self.replies.add(stats, answered.op, self.sent_bytes);
+        conn.large.end(answered.bytes);
         let mut queue = conn.outbox.peek();
         queue.stats.answered(&answered, 1, latency_ms, self.now);
         let is_noted = std::mem::replace(&mut queue.is_noted, true);

@@ -60,7 +60,7 @@ impl StartError {
 
 /// A running server. Dropping it stops it.
 pub struct Server {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     address: SocketAddr,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }

@@ -9,6 +9,7 @@ use zebu_proto::client::{ConnectRequest, ReplyHeader, Request};
 use zebu_proto::{ErrorCode, Id, Millis, OpCode, SessionId, Xid, Zxid};
 
 use crate::conn::ConnHandle;
+use crate::connection_throttle::Wanted;
 use crate::outbox::Queue;
 use crate::shared::{NodeEvent, Shared};
 use crate::stats::Replies;
@@ -43,6 +44,8 @@ pub(crate) struct Incoming {
     reported_kept: usize,
     reported_unsent: usize,
     waits_for_others: bool,
+    /// Since when what was received has waited for its turn, because too many requests are in work.
+    throttled_since: Option<Millis>,
 }
 
 enum State {
@@ -66,7 +69,14 @@ impl Incoming {
             reported_kept: 0,
             reported_unsent: 0,
             waits_for_others: false,
+            throttled_since: None,
         }
+    }
+
+    /// The client has ended the connection.
+    pub(crate) fn lost(&self) -> Flow {
+        self.shared.stats.connections.dropped.add(1);
+        Flow::Closed
     }
 
     /// Whether the connection is held back because all connections together are over a hard bound.
@@ -169,6 +179,13 @@ impl Incoming {
             tracing::debug!(peer = %self.conn.peer, "closed: the handshake cannot be read");
             return (0, Flow::Closed);
         };
+        let wanted = match request.session {
+            SessionId::NONE => Wanted::New,
+            _ => Wanted::Renewal,
+        };
+        if !self.is_admitted(wanted) {
+            return (0, Flow::Closed);
+        }
         self.state = State::Connecting;
         let request = PendingConnect {
             last_zxid_seen: request.last_zxid_seen,
@@ -177,19 +194,31 @@ impl Incoming {
             password: request.password.to_vec(),
             read_only: request.read_only,
         };
-        let stats = &self.shared.stats;
-        stats.received.add(1);
-        stats.connections.requests.add(1);
-        if request.session != SessionId::NONE {
-            stats.connections.renewals.add(1);
-            self.conn.is_renewal.store(true, Ordering::Relaxed);
-        }
         self.conn.outbox.peek().stats.received += 1;
         self.shared.queue.push(NodeEvent::Connect {
             conn: self.conn.clone(),
             request,
         });
         (4 + len, Flow::Wait)
+    }
+
+    /// Counts a handshake, unless they come too fast.
+    fn is_admitted(&self, wanted: Wanted) -> bool {
+        let stats = &self.shared.stats;
+        stats.received.add(1);
+        let now = self.shared.clock.mono();
+        let Some(deficit) = self.shared.connection_throttle.admit(wanted, now) else {
+            stats.connections.rejected.add(1);
+            tracing::debug!(peer = %self.conn.peer, "closed: new connections come too fast (connection_throttle_tokens)");
+            return false;
+        };
+        stats.connections.requests.add(1);
+        stats.connections.token_deficit.add(deficit, 1);
+        if wanted == Wanted::Renewal {
+            stats.connections.renewals.add(1);
+            self.conn.is_renewal.store(true, Ordering::Relaxed);
+        }
+        true
     }
 
     // Requests.
@@ -211,8 +240,15 @@ impl Incoming {
             submitted: Vec::new(),
             submitted_count: 0,
             received: 0,
+            is_throttled: false,
         };
         let mut used = 0;
+        if let Some(since) = self.throttled_since {
+            match turn.late(bytes, now.since(since)) {
+                (more, Flow::Read) => used += more,
+                handled => return handled,
+            }
+        }
         let flow = loop {
             let rest = &bytes[used..];
             if let Some(held_back) = turn.held_back() {
@@ -228,6 +264,10 @@ impl Incoming {
             }
         };
         turn.submit();
+        self.throttled_since = match flow {
+            Flow::Wait if turn.is_throttled => self.throttled_since.or(Some(now)),
+            _ => None,
+        };
         self.waits_for_others = flow == Flow::Wait && !self.shared.limits.may_submit(0);
         (used, flow)
     }
@@ -246,6 +286,8 @@ struct Turn<'a> {
     submitted: Vec<u8>,
     submitted_count: usize,
     received: u64,
+    /// Whether the rest has to wait for its turn, because too many requests are in work.
+    is_throttled: bool,
 }
 
 /// The applied state and the connection's queue: who holds both answers from one state and in order.
@@ -263,6 +305,13 @@ struct Frame<'a> {
     whole: &'a [u8],
 }
 
+impl Frame<'_> {
+    /// Its length as it is counted against limits.
+    const fn bytes(&self) -> usize {
+        self.whole.len() - 4
+    }
+}
+
 impl Turn<'_> {
     /// Whether the connection must not go on for now: it has enough requests in flight, or does not take its replies.
     fn held_back(&mut self) -> Option<Flow> {
@@ -273,21 +322,31 @@ impl Turn<'_> {
             self.conn.is_choked.store(true, Ordering::Release);
             return Some(Flow::Wait);
         }
-        if limits.may_submit(outstanding()) {
+        let is_throttled = limits.room(self.submitted_count) == 0;
+        if !is_throttled && limits.may_submit(outstanding()) {
             return None;
         }
         self.submit();
         self.conn.is_paused.store(true, Ordering::Release);
         // Whoever answers the last request looks at the mark afterwards; it may have been answered just before.
         let is_free = self.conn.in_flight.load(Ordering::Acquire) == 0 && limits.may_submit(0);
-        if is_free { None } else { Some(Flow::Wait) }
+        if is_free {
+            return None;
+        }
+        if is_throttled {
+            self.is_throttled = true;
+            self.shared.stats.requests.throttle_waits.add(1);
+        }
+        Some(Flow::Wait)
     }
 
     /// Handles some frames: a run of reads, or a run of requests for the node, or one that is neither.
     fn run(&mut self, bytes: &[u8]) -> Handled {
         let frame = match cut(bytes, self.shared.frame_bytes_max) {
-            Ok(Some(frame)) => frame,
-            Ok(None) => return (0, Flow::Read),
+            Ok(Some(frame)) if self.has_room_for(&frame) => frame,
+            Ok(Some(_)) => return (0, Flow::Closed),
+            Ok(None) if self.will_have_room(bytes) => return (0, Flow::Read),
+            Ok(None) => return (0, Flow::Closed),
             Err(len) => {
                 tracing::warn!(peer = %self.conn.peer, session = %self.session, len, limit = self.shared.frame_bytes_max, "closed: the length of a request is out of range (jute.maxbuffer)");
                 self.submit();
@@ -327,6 +386,7 @@ impl Turn<'_> {
             session: self.session,
             ids: &self.ids,
         };
+        let limits = &self.shared.limits;
         let mut used = 0;
         let mut answers = 0;
         let mut replies = Replies::new();
@@ -336,7 +396,8 @@ impl Turn<'_> {
             && !is_write(frame.op)
             && frame.op != OpCode::Auth.code()
             && answers < READS_PER_LOCK
-            && self.shared.limits.may_answer(held.queue.rope.len())
+            // The first one was judged before; to leave it would be to forget it.
+            && (answers == 0 || limits.large.fits(frame.bytes()) && limits.may_answer(held.queue.rope.len()))
         {
             let Held { replica, queue } = &mut held;
             let before = queue.rope.len();
@@ -389,12 +450,96 @@ impl Turn<'_> {
         let mut used = 0;
         while let Ok(Some(frame)) = cut(&bytes[used..], self.shared.frame_bytes_max)
             && frame.op != OpCode::Auth.code()
+            && (used == 0 || self.shared.limits.room(self.submitted_count) > 0)
         {
+            if !self.conn.large.begin(frame.bytes()) {
+                self.reject_large(frame.bytes());
+                return (used, Flow::Closed);
+            }
             used += frame.whole.len();
             self.submitted_count += 1;
         }
         self.submitted.extend_from_slice(&bytes[..used]);
         (used, Flow::Read)
+    }
+
+    /// Whether a request is small, or there is room for one more large one.
+    fn has_room_for(&self, frame: &Frame<'_>) -> bool {
+        self.is_acceptable(frame.bytes())
+    }
+
+    /// The same for a request of which only a part has come, so that the rest need not be waited for.
+    fn will_have_room(&self, bytes: &[u8]) -> bool {
+        let len = bytes.first_chunk().map_or(0, |len| u32::from_be_bytes(*len));
+        self.is_acceptable(len as usize)
+    }
+
+    fn is_acceptable(&self, bytes: usize) -> bool {
+        let fits = self.shared.limits.large.fits(bytes);
+        if !fits {
+            self.reject_large(bytes);
+        }
+        fits
+    }
+
+    fn reject_large(&self, bytes: usize) {
+        tracing::warn!(peer = %self.conn.peer, session = %self.session, bytes, "closed: too many bytes of large requests are in work (largeRequestMaxBytes)");
+        self.shared.stats.requests.large_rejected.add(1);
+    }
+
+    /// Handles requests that had to wait for their turn, if they waited for so long that they are not executed any more.
+    /// Source: `RequestThrottler.run`.
+    fn late(&mut self, bytes: &[u8], waited_ms: u64) -> Handled {
+        let throttle = &self.shared.config.request_throttle;
+        if throttle.drop_stale && throttle.stale_latency_check && waited_ms > self.handle.timeout_ms() {
+            tracing::warn!(peer = %self.conn.peer, session = %self.session, waited_ms, "closed: its requests waited for longer than the session's timeout (request_stale_latency_check)");
+            self.shared.stats.requests.stale_dropped.add(1);
+            return (0, Flow::Closed);
+        }
+        let wait_ms_max = throttle
+            .throttled_op_wait_time_ms
+            .map_or(u64::MAX, |ms| u64::from(ms.get()));
+        if waited_ms <= wait_ms_max || self.shared.limits.room(0) == 0 {
+            return (0, Flow::Read);
+        }
+        self.handle.touch(self.now);
+        let mut used = 0;
+        let mut flow = Flow::Read;
+        while let Ok(Some(frame)) = cut(&bytes[used..], self.shared.frame_bytes_max)
+            && flow == Flow::Read
+        {
+            let handled = if is_throttlable(frame.op) {
+                self.refuse_late(&frame)
+            } else {
+                self.run(frame.whole)
+            };
+            used += handled.0;
+            flow = handled.1;
+        }
+        self.submit();
+        (used, flow)
+    }
+
+    /// Answers that a request is not executed, once everything before it is answered.
+    fn refuse_late(&mut self, frame: &Frame<'_>) -> Handled {
+        self.submit();
+        // Whoever answers the last request in flight looks at the mark afterwards.
+        self.conn.is_paused.store(true, Ordering::Release);
+        if self.conn.in_flight.load(Ordering::Acquire) > 0 {
+            return (0, Flow::Wait);
+        }
+        let stats = &self.shared.stats;
+        stats.requests.throttled.add(1);
+        stats.received.add(1);
+        stats.sent.add(1);
+        let zxid = self.shared.replica.read().tree().last_zxid();
+        let mut queue = self.conn.outbox.lock();
+        queue.stats.received += 1;
+        queue.stats.sent += 1;
+        queue
+            .rope
+            .reply(ReplyHeader::error(frame.xid, zxid, ErrorCode::ThrottledOp), |_| {});
+        (frame.whole.len(), Flow::Read)
     }
 
     /// Hands what was gathered to the node.
@@ -470,6 +615,14 @@ impl Turn<'_> {
             .reply(ReplyHeader::ok(frame.xid, Zxid::ZERO), |_| {});
         (used, Flow::Read)
     }
+}
+
+/// Whether an operation may be refused because it waited for too long. What concerns the connection alone may not, and
+/// never waits in the reference. Source: `Request.isThrottlable`.
+fn is_throttlable(op: i32) -> bool {
+    ![OpCode::Ping, OpCode::CloseSession, OpCode::Auth, OpCode::Sasl]
+        .map(OpCode::code)
+        .contains(&op)
 }
 
 pub(crate) fn is_write(op: i32) -> bool {

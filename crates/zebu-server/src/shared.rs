@@ -15,6 +15,7 @@ use zebu_store::Store;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::conn::{Conn, ConnHandle};
+use crate::connection_throttle::ConnectionThrottle;
 use crate::exit::Fatal;
 use crate::limits::Limits;
 use crate::node_queue::NodeQueue;
@@ -59,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) watches: Watches,
     pub(crate) queue: NodeQueue<NodeEvent>,
     pub(crate) limits: Limits,
+    pub(crate) connection_throttle: ConnectionThrottle,
     pub(crate) stats: ServerStats,
     pub(crate) conns: Mutex<BTreeMap<ConnId, Arc<Conn>>>,
     pub(crate) next_conn: AtomicU64,
@@ -88,7 +90,8 @@ impl Shared {
     #[allow(clippy::too_many_arguments, reason = "one call site")]
     pub(crate) fn new(config: Config, auth: AuthConfig, clock: Clock, store: Store, replica: Replica) -> Self {
         let hash_seed = replica.tree().settings().hash_seed;
-        let limits = Limits::new(config.limits.global_outstanding_limit as usize);
+        let limits = Limits::new(&config.limits, &config.request_throttle);
+        let connection_throttle = ConnectionThrottle::new(&config.connection_throttle, hash_seed);
         let frame_bytes_max = config.limits.jute_max_buffer_bytes as usize;
         Self {
             config,
@@ -99,6 +102,7 @@ impl Shared {
             watches: Watches(Mutex::new(WatchTable::new(hash_seed))),
             queue: NodeQueue::new(),
             limits,
+            connection_throttle,
             stats: ServerStats::default(),
             conns: Mutex::new(BTreeMap::new()),
             next_conn: AtomicU64::new(1),

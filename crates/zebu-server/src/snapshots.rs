@@ -12,6 +12,7 @@ use zebu_tree::Tree;
 use zebu_tree::snapshot::Capture;
 
 use crate::exit::{ExitCode, Fatal};
+use crate::random::Random;
 use crate::shared::Shared;
 
 /// Bytes of nodes that are encoded while the applied state is held: a few hundred microseconds.
@@ -52,7 +53,7 @@ impl Snapshots {
         let mut snapshots = Self {
             captures: Some(captures),
             thread: Some(thread),
-            random: Random(shared.replica.read().tree().settings().hash_seed | 1),
+            random: Random::new(shared.replica.read().tree().settings().hash_seed),
             snap_count: u64::from(storage.snap_count).max(2),
             size_limit: storage.snap_size_limit_bytes.map(std::num::NonZeroU64::get),
             due_at: Due {
@@ -220,18 +221,5 @@ fn purge(shared: &Shared) {
         }
         // Old files that stay do no harm; the next purge tries again.
         Err(error) => tracing::warn!(%error, "purging old snapshots and logs failed"),
-    }
-}
-
-/// A small generator (SplitMix64): no more is needed to spread snapshots.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound.max(1)
     }
 }

@@ -47,7 +47,7 @@ pub(crate) struct ConnectionCounts {
     pub(crate) renewals: Counter,
     /// Refused because there are too many, or they come too fast.
     pub(crate) rejected: Counter,
-    /// Ended, by whomever.
+    /// Ended by the client, in the middle of whatever it did.
     pub(crate) dropped: Counter,
     /// Closed because they asked for no session in time.
     pub(crate) sessionless_expired: Counter,

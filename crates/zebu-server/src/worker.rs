@@ -193,7 +193,8 @@ impl Worker {
         if let Ok(socket) = prepare(socket, self.shared.config.client_tcp_keep_alive) {
             let (read_half, write_half) = socket.into_split();
             let id = ConnId(self.shared.next_conn.fetch_add(1, Ordering::Relaxed));
-            let conn = Arc::new(Conn::new(id, peer, self.shared.clock.mono(), write_half));
+            let large = self.shared.limits.large.share();
+            let conn = Arc::new(Conn::new(id, peer, self.shared.clock.mono(), write_half, large));
             self.shared.conns.lock().insert(id, conn.clone());
             let mut client = Client {
                 incoming: Incoming::new(self.shared.clone(), ConnHandle(conn.clone())),
@@ -204,7 +205,6 @@ impl Worker {
             client.run().await;
             client.incoming.end();
             self.shared.conns.lock().remove(&id);
-            self.shared.stats.connections.dropped.add(1);
             self.shared.queue.push(NodeEvent::Disconnected(id));
         }
         self.leave(peer);
@@ -364,8 +364,8 @@ async fn read(read_half: &mut OwnedReadHalf, incoming: &mut Incoming) -> Flow {
             let mut buffer = ReadBuf::new(scratch);
             match Pin::new(&mut *read_half).poll_read(context, &mut buffer) {
                 Poll::Pending => Poll::Pending,
-                Poll::Ready(Err(_)) => Poll::Ready(Flow::Closed),
-                Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(Flow::Closed),
+                Poll::Ready(Err(_)) => Poll::Ready(incoming.lost()),
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(incoming.lost()),
                 Poll::Ready(Ok(())) => Poll::Ready(incoming.receive(buffer.filled())),
             }
         })

@@ -28,7 +28,7 @@ pub(super) fn environment() -> String {
         ("os.name", os_name().into()),
         ("os.arch", arch().into()),
         ("os.version", kernel("osrelease")),
-        ("user.name", variable("USER")),
+        ("user.name", user_name().unwrap_or_else(|| NOTHING.into())),
         ("user.home", variable("HOME")),
         (
             "user.dir",
@@ -73,6 +73,23 @@ fn megabytes(lines: &str, key: &str) -> String {
         .find_map(|line| line.strip_prefix(key))
         .and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
     kilobytes.map_or_else(|| NOTHING.into(), |kilobytes| format!("{}MB", kilobytes / 1024))
+}
+
+/// Whom the process belongs to: by its number in the list of users, as the environment may say anything.
+fn user_name() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let uid = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))?
+        .split_whitespace()
+        .next()?
+        .to_owned();
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    })
 }
 
 fn kernel(name: &str) -> String {

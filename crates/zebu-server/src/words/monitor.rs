@@ -33,7 +33,8 @@ fn gauges(shared: &Shared, values: &mut Values) {
     let (nodes, data_bytes, ephemerals) = {
         let replica = shared.replica.read();
         let tree = replica.tree();
-        (node_count(tree), tree.data_bytes(), tree.ephemeral_count())
+        // The reference holds the root under two names, and one of them has a byte.
+        (node_count(tree), tree.data_bytes() + 1, tree.ephemeral_count())
     };
     let watches = shared.watches.0.lock().len();
     let connections = shared.conns.lock().len();
@@ -58,6 +59,8 @@ fn gauges(shared: &Shared, values: &mut Values) {
     if let Some(max) = open_files_max() {
         values.put("max_file_descriptor_count", max);
     }
+    let drop_probability = shared.connection_throttle.drop_probability();
+    values.put("connection_drop_probability", Decimal(drop_probability));
     values.put("last_client_response_size", last);
     values.put("max_client_response_size", max);
     values.put("min_client_response_size", min);

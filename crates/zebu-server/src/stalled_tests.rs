@@ -1,0 +1,241 @@
+//! What happens while the node does nothing: requests wait for their turn, words and reads do not wait for the node.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::mpsc::{Sender, channel};
+
+use crate::shared::NodeEvent;
+use crate::{Config, Server};
+
+#[path = "../tests/support/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the other tests use more of it")]
+mod support;
+
+use support::{Client, create, op, set_data, string, until, word};
+
+/// A server with its directory.
+struct Running {
+    server: Server,
+    address: SocketAddr,
+    _dir: tempfile::TempDir,
+}
+
+fn start(configure: impl FnOnce(&mut Config)) -> Running {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::for_test(dir.path());
+    configure(&mut config);
+    let server = Server::start(config).unwrap();
+    Running {
+        address: server.client_address(),
+        server,
+        _dir: dir,
+    }
+}
+
+impl Running {
+    /// Stops the node until what is returned is dropped.
+    fn stall(&self) -> Sender<()> {
+        let (release, released) = channel::<()>();
+        let (stalled, has_stalled) = channel();
+        let inspect = NodeEvent::Inspect(Box::new(move |_| {
+            let _ = stalled.send(());
+            let _ = released.recv();
+        }));
+        self.server.shared.queue.push(inspect);
+        has_stalled.recv().unwrap();
+        release
+    }
+
+    fn wait_outstanding(&self, count: usize) {
+        until("requests in work", || self.server.shared.limits.outstanding() == count);
+    }
+
+    /// Waits until somebody waits for his turn, and for longer than `ms` more.
+    fn wait_throttled(&self, ms: u64) {
+        let shared = &self.server.shared;
+        until("somebody waits", || shared.stats.requests.throttle_waits.get() > 0);
+        let since = shared.clock.mono();
+        until("time passes", || shared.clock.mono().since(since) > ms);
+    }
+}
+
+fn throttle_one(config: &mut Config) {
+    config.request_throttle.max_requests = NonZeroU32::new(1);
+}
+
+#[test]
+fn requests_above_the_throttle_wait_for_their_turn() {
+    let running = start(throttle_one);
+    let (mut one, mut other) = (
+        Client::new(running.address, 30_000),
+        Client::new(running.address, 30_000),
+    );
+    let release = running.stall();
+    one.send(op::CREATE, &create("/one", b"", 0));
+    running.wait_outstanding(1);
+    other.send(op::CREATE, &create("/other", b"", 0));
+    running.wait_throttled(0);
+    assert_eq!(running.server.shared.limits.outstanding(), 1);
+    drop(release);
+    assert_eq!(one.reply().unwrap().err, 0);
+    assert_eq!(other.reply().unwrap().err, 0);
+    assert_eq!(running.server.shared.stats.requests.throttled.get(), 0);
+}
+
+#[test]
+fn a_pipeline_is_handed_over_as_far_as_the_throttle_allows() {
+    let running = start(throttle_one);
+    let mut client = Client::new(running.address, 30_000);
+    let release = running.stall();
+    let xids: Vec<i32> = (0..20)
+        .map(|number| client.send(op::CREATE, &create(&format!("/{number}"), b"", 0)))
+        .collect();
+    running.wait_throttled(0);
+    assert_eq!(running.server.shared.limits.outstanding(), 1);
+    drop(release);
+    for xid in xids {
+        let reply = client.reply().unwrap();
+        assert_eq!((reply.xid, reply.err), (xid, 0));
+    }
+}
+
+#[test]
+fn requests_that_waited_for_too_long_are_refused_in_their_order() {
+    let running = start(|config| {
+        throttle_one(config);
+        config.request_throttle.throttled_op_wait_time_ms = NonZeroU32::new(1);
+    });
+    let (mut one, mut other) = (
+        Client::new(running.address, 30_000),
+        Client::new(running.address, 30_000),
+    );
+    let release = running.stall();
+    one.send(op::CREATE, &create("/one", b"", 0));
+    running.wait_outstanding(1);
+    let write = other.send(op::SET_DATA, &set_data("/", b"x"));
+    let ping = other.send(op::PING, b"");
+    let mut body = string("/");
+    body.push(0);
+    let read = other.send(op::GET_DATA, &body);
+    running.wait_throttled(2);
+    drop(release);
+    assert_eq!(one.reply().unwrap().err, 0);
+    let mut next = || {
+        let reply = other.reply().unwrap();
+        (reply.xid, reply.err)
+    };
+    assert_eq!(next(), (write, -127));
+    // What came in later than the throttle began to hold back has not waited.
+    assert_eq!(next(), (ping, 0));
+    let (xid, err) = next();
+    assert_eq!(xid, read);
+    assert!(err == 0 || err == -127, "{err}");
+    assert_eq!(other.call(op::SET_DATA, &set_data("/", b"y")).err, 0, "it goes on");
+}
+
+#[test]
+fn requests_that_waited_for_longer_than_their_session_lives_are_dropped_with_their_connection() {
+    let running = start(|config| {
+        throttle_one(config);
+        config.request_throttle.stale_latency_check = true;
+        // Sessions are short, but none expires while the test runs.
+        config.sessions.min_timeout_ms = 1;
+        config.tick_time_ms = 600_000;
+    });
+    let (mut one, mut other) = (Client::new(running.address, 30_000), Client::new(running.address, 1));
+    let release = running.stall();
+    one.send(op::CREATE, &create("/one", b"", 0));
+    running.wait_outstanding(1);
+    other.send(op::CREATE, &create("/other", b"", 0));
+    running.wait_throttled(2);
+    drop(release);
+    assert_eq!(one.reply().unwrap().err, 0);
+    assert_eq!(other.reply(), None);
+    assert_eq!(running.server.shared.stats.requests.stale_dropped.get(), 1);
+    assert_eq!(one.call(op::EXISTS, &[&string("/other")[..], &[0]].concat()).err, -101);
+}
+
+#[test]
+fn large_requests_share_their_room() {
+    let running = start(|config| {
+        config.limits.large_requests.threshold_bytes = NonZeroU32::new(100);
+        config.limits.large_requests.max_bytes = 1000;
+    });
+    let connect = || Client::new(running.address, 30_000);
+    let (mut one, mut small, mut large, mut huge) = (connect(), connect(), connect(), connect());
+    let release = running.stall();
+    one.send(op::CREATE, &create("/one", &[0; 600], 0));
+    running.wait_outstanding(1);
+    large.send(op::CREATE, &create("/large", &[0; 600], 0));
+    assert_eq!(large.reply(), None, "closed");
+    // The length alone decides.
+    huge.socket.write_all(&1001u32.to_be_bytes()).unwrap();
+    assert_eq!(huge.reply(), None, "closed");
+    small.send(op::CREATE, &create("/small", b"", 0));
+    running.wait_outstanding(2);
+    drop(release);
+    assert_eq!(one.reply().unwrap().err, 0);
+    assert_eq!(small.reply().unwrap().err, 0);
+    one.create("/again", &[0; 600], 0);
+    let monitor = word(running.address, b"mntr");
+    assert!(monitor.contains("zk_large_requests_rejected\t2\n"), "{monitor}");
+}
+
+#[test]
+fn what_a_lost_connection_had_in_work_is_given_back() {
+    let running = start(|config| {
+        config.limits.large_requests.threshold_bytes = NonZeroU32::new(100);
+        config.limits.large_requests.max_bytes = 1000;
+    });
+    let (mut lost, mut other) = (
+        Client::new(running.address, 30_000),
+        Client::new(running.address, 30_000),
+    );
+    let release = running.stall();
+    lost.send(op::CREATE, &create("/lost", &[0; 600], 0));
+    running.wait_outstanding(1);
+    drop(lost);
+    drop(release);
+    let large = &running.server.shared.limits.large;
+    until("its room is free", || large.fits(1000));
+    other.create("/other", &[0; 600], 0);
+}
+
+#[test]
+fn neither_words_nor_reads_wait_for_the_node() {
+    let running = start(|_| {});
+    let mut client = Client::new(running.address, 30_000);
+    let release = running.stall();
+    // This one asks the node.
+    let mut dump = support::connect(running.address);
+    dump.write_all(b"dump").unwrap();
+    until("it is being answered", || running.server.shared.conns.lock().len() == 2);
+    for other in [
+        "ruok", "isro", "srvr", "envi", "wchs", "gtmk", "hash", "srst", "mntr", "conf", "dirs",
+    ] {
+        let answer = word(running.address, other.as_bytes());
+        assert_eq!(answer.is_empty(), other == "hash", "{other}");
+    }
+    let mut body = string("/");
+    body.push(0);
+    assert_eq!(client.call(op::GET_DATA, &body).err, 0);
+    drop(release);
+    assert!(support::read_all(&mut dump).starts_with("SessionTracker dump:\n"));
+}
+
+#[test]
+fn a_server_ends_although_a_word_waits_for_its_node() {
+    let running = start(|_| {});
+    let release = running.stall();
+    let mut dump = support::connect(running.address);
+    dump.write_all(b"dump").unwrap();
+    until("it is being answered", || {
+        running.server.shared.stats.received.get() == 1
+    });
+    running.server.request_stop();
+    drop(release);
+    let answer = support::read_all(&mut dump);
+    assert!(answer.is_empty() || answer.starts_with("SessionTracker dump:\n"));
+    running.server.stop();
+}
