@@ -1,0 +1,138 @@
+//! Reading the fixtures of `testdata`.
+
+use std::fmt::Write as _;
+
+use zebu_proto::{SessionId, Stat, Zxid};
+
+/// The releases that fixtures were recorded from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Release {
+    V380,
+    V395,
+}
+
+/// A frame without its length.
+pub(crate) struct Frame {
+    /// The step that it belongs to: group, slash, kind.
+    pub(crate) name: &'static str,
+    pub(crate) direction: Direction,
+    pub(crate) payload: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Request,
+    /// Replies and events.
+    Reply,
+}
+
+/// A record with a name.
+pub(crate) struct Named {
+    pub(crate) name: &'static str,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What was recorded from one server.
+pub(crate) struct Run {
+    pub(crate) release: Release,
+    pub(crate) frames: Vec<Frame>,
+    /// The records of its log, the first is that of zxid 1.
+    pub(crate) log: Vec<Named>,
+    pub(crate) snapshot: Vec<Named>,
+}
+
+/// Runs a check for each release.
+pub(crate) fn each_release(check: impl Fn(&Run)) {
+    check(&Run::load(
+        Release::V380,
+        include_str!("../../testdata/wire-3.8.0.txt"),
+        include_str!("../../testdata/log-3.8.0.txt"),
+        include_str!("../../testdata/snapshot-3.8.0.txt"),
+    ));
+    check(&Run::load(
+        Release::V395,
+        include_str!("../../testdata/wire-3.9.5.txt"),
+        include_str!("../../testdata/log-3.9.5.txt"),
+        include_str!("../../testdata/snapshot-3.9.5.txt"),
+    ));
+}
+
+impl Run {
+    fn load(release: Release, wire: &'static str, log: &'static str, snapshot: &'static str) -> Self {
+        Self {
+            release,
+            frames: lines(wire).filter_map(frame).collect(),
+            log: lines(log).map(named).collect(),
+            snapshot: lines(snapshot).map(named).collect(),
+        }
+    }
+
+    /// The session that was opened as the `n`th; the first is 0.
+    pub(crate) fn session(&self, n: i64) -> SessionId {
+        SessionId(i64::from_be_bytes(self.log[0].bytes[..8].try_into().unwrap()) + n)
+    }
+
+    /// When a transaction was proposed, by its header in the log: wall-clock milliseconds.
+    pub(crate) fn time(&self, zxid: i64) -> i64 {
+        let record = &self.log[usize::try_from(zxid).unwrap() - 1].bytes;
+        assert_eq!(record[12..20], zxid.to_be_bytes());
+        i64::from_be_bytes(record[20..28].try_into().unwrap())
+    }
+
+    /// Metadata of a node without data and children that one transaction created and one changed last.
+    pub(crate) fn stat(&self, created: i64, changed: i64) -> Stat {
+        Stat {
+            czxid: Zxid(created),
+            mzxid: Zxid(changed),
+            ctime: self.time(created),
+            mtime: self.time(changed),
+            pzxid: Zxid(created),
+            ..Stat::default()
+        }
+    }
+}
+
+/// The lines of a fixture.
+pub(crate) fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
+    text.lines().filter(|line| !line.starts_with('#'))
+}
+
+fn frame(line: &'static str) -> Option<Frame> {
+    let [name, _source, _connection, direction, payload]: [&str; 5] =
+        line.split(' ').collect::<Vec<_>>().try_into().unwrap();
+    let direction = match direction {
+        ">" => Direction::Request,
+        "<" => Direction::Reply,
+        "x" => return None,
+        other => panic!("no direction: {other}"),
+    };
+    Some(Frame {
+        name,
+        direction,
+        payload: unhex(payload),
+    })
+}
+
+/// A line whose first word is a name and whose last word is bytes.
+pub(crate) fn named(line: &'static str) -> Named {
+    Named {
+        name: line.split_once(' ').unwrap().0,
+        bytes: unhex(line.rsplit_once(' ').unwrap().1),
+    }
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    assert!(text.len().is_multiple_of(2));
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
+}
+
+/// Bytes as a fixture has them: failed comparisons can be looked up.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}

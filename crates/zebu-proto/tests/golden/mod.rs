@@ -1,0 +1,8 @@
+//! The codecs against golden bytes: what Java's programs really sent and wrote. `testdata/README.md` says where they
+//! come from.
+
+mod fixture;
+mod request_bytes;
+mod snapshot;
+mod txn;
+mod wire;
