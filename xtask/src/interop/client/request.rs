@@ -205,7 +205,10 @@ impl Answer {
     }
 }
 
+const CREATE: i32 = 1;
 const MULTI: i32 = 14;
+/// A create that is answered with the Stat too.
+const CREATE2: i32 = 15;
 
 impl Op {
     /// A persistent node that everyone may do everything with.
@@ -243,11 +246,10 @@ impl Op {
     /// The number of the request.
     fn number(&self) -> i32 {
         match self {
-            // create2, which answers with the Stat; the older create is what multis use.
             Self::Create { mode, .. } => match mode {
                 Mode::Container => 19,
                 Mode::Ttl(_) | Mode::TtlSequential(_) => 21,
-                Mode::Persistent | Mode::Sequential | Mode::Ephemeral | Mode::EphemeralSequential => 15,
+                Mode::Persistent | Mode::Sequential | Mode::Ephemeral | Mode::EphemeralSequential => CREATE2,
             },
             Self::Delete { .. } => 2,
             Self::Get(_) => 4,
@@ -296,9 +298,10 @@ impl Op {
             }
             Self::Multi(ops) => {
                 for op in ops {
-                    let number = match op {
-                        Self::Create { mode, .. } if op.number() == 15 && !mode.is_sequential() => 1,
-                        _ => op.number(),
+                    // As all clients do. The Java servers before 3.8.2 drop a part of a logged multi with a create2.
+                    let number = match op.number() {
+                        CREATE2 => CREATE,
+                        other => other,
                     };
                     encode_multi_header(number, false, out);
                     op.encode_body(out);
@@ -386,11 +389,11 @@ fn multi_results(reader: &mut Reader<'_>) -> io::Result<Vec<Result<Answer, i32>>
 /// The answer of a write by the number of its result.
 fn result(number: i32, reader: &mut Reader<'_>) -> io::Result<Answer> {
     Ok(match number {
-        1 => Answer::Created {
+        CREATE => Answer::Created {
             path: reader.string()?,
             stat: None,
         },
-        15 | 19 | 21 => Answer::Created {
+        CREATE2 | 19 | 21 => Answer::Created {
             path: reader.string()?,
             stat: Some(stat(reader)?),
         },

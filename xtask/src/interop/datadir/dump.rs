@@ -169,6 +169,9 @@ impl Loader {
             copy_folder(directory, &copy)?;
             let data = copy.join("data");
             let log = copy.join("log");
+            if version == JavaVersion::Debian38 {
+                remove_empty_logs(if log.exists() { &log } else { &data })?;
+            }
             let argument = if log.exists() {
                 format!("{}:{}", data.display(), log.display())
             } else {
@@ -194,6 +197,19 @@ impl Loader {
         );
         Ok(dumps)
     }
+}
+
+/// Does what a person must do before Java 3.8.0 starts again after a kill between the making of a log file and its
+/// first byte: it refuses a directory with an empty log, which later releases remove themselves.
+fn remove_empty_logs(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder.join("version-2"))? {
+        let entry = entry?;
+        let is_log = entry.file_name().to_string_lossy().starts_with("log.");
+        if is_log && entry.metadata()?.len() == 0 {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads everything that a server serves, through a session that is closed again. Nothing else may go on.
