@@ -325,8 +325,8 @@ fn decode_multi(reader: &mut Reader<'_>) -> Result<Vec<Txn>, DecodeError> {
 }
 
 /// Both the list of paths and the digest behind it may be absent. With 12 bytes left they are a digest (whose version
-/// reads as a count of two, and two paths need 16 bytes) unless they start with a count of one: then they are one path
-/// of four bytes.
+/// reads as a count of two, and two paths need 14 bytes) unless they start with a count of one: then they are one path
+/// of four bytes. That is why an empty path, which no session's node can have, is refused.
 fn decode_closed_paths(reader: &mut Reader<'_>) -> Result<Option<Vec<String>>, DecodeError> {
     let rest = reader.rest();
     let digest_only = rest.len() == TxnDigest::BYTES && rest.first_chunk() == Some(&TxnDigest::VERSION.to_be_bytes());
@@ -336,7 +336,12 @@ fn decode_closed_paths(reader: &mut Reader<'_>) -> Result<Option<Vec<String>>, D
     let count = reader.count("paths")?.unwrap_or(0);
     let mut paths = Vec::with_capacity(reader.capacity(count, 4));
     for _ in 0..count {
-        paths.push(owned(reader)?);
+        let empty = reader.error("path", DecodeErrorKind::Inconsistent);
+        let path = owned(reader)?;
+        if path.is_empty() {
+            return Err(empty);
+        }
+        paths.push(path);
     }
     Ok(Some(paths))
 }
@@ -442,6 +447,15 @@ mod tests {
     fn a_multi_inside_a_multi_is_refused() {
         let bytes = record(Txn::Multi(alloc::vec![Txn::Multi(Vec::new())]), false).to_vec();
         assert!(TxnRecord::decode(&bytes).is_err());
+    }
+
+    /// Found by fuzzing: written without a digest, two empty paths would read as no paths and a digest.
+    #[test]
+    fn an_empty_path_is_refused_where_a_session_ends() {
+        let closed = Txn::CloseSession {
+            paths: Some(alloc::vec![String::new(), String::new()]),
+        };
+        assert!(TxnRecord::decode(&record(closed, true).to_vec()).is_err());
     }
 
     /// A record as it stood in the log of a Java 3.8.0 ensemble.
