@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use xtask::bench;
+use xtask::fuzz;
 use xtask::interop::crash;
 use xtask::runner::{self, Selection};
 use xtask::workspace::Workspace;
@@ -31,6 +32,8 @@ enum Command {
     Crash(crash::Options),
     /// Compare zebu with the Java server under load, in memory and in start time.
     Bench(bench::Options),
+    /// Feed every decoder and file reader with random inputs, and fail on a finding.
+    Fuzz(fuzz::Options),
     /// List the steps of `test` with what they do and what they need.
     Steps,
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::RecordKazoo { rounds } => Ok(runner::record_kazoo(&workspace, rounds)),
         Command::Crash(options) => Ok(runner::crash(&workspace, &options)),
         Command::Bench(options) => bench::run(&workspace, &options),
+        Command::Fuzz(options) => fuzz::run(&workspace, &options),
         Command::Steps => {
             runner::list();
             Ok(true)

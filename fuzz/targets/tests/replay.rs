@@ -81,7 +81,11 @@ fn replay(name: &str) {
     }
     let inputs: Vec<&[u8]> = files.iter().map(|(_, bytes)| &bytes[..]).collect();
     let mut mutator = Mutator::new(SEED);
-    let count = if name == "config" { MUTATIONS_OF_CONFIG } else { MUTATIONS };
+    let count = if name == "config" {
+        MUTATIONS_OF_CONFIG
+    } else {
+        MUTATIONS
+    };
     for number in 0..count {
         let bytes = mutator.mutate(&inputs);
         check(target, &format!("mutation {number}"), &bytes);
