@@ -340,6 +340,18 @@ mod tests {
             data: Stored::Long { value: 5, prefix: 6 },
         };
         check(&odd, 1 + 24 + 302 + 17 + 17 + 5 + 1 + 8 + 5 + 8);
+        // Each alone is enough for the group that it is in.
+        let change = |change: fn(&mut StatPersisted)| {
+            let mut stat = fresh.stat;
+            change(&mut stat);
+            let prefix = (stat.pzxid != stat.czxid || stat.cversion != 0).then_some(9);
+            Body { stat, prefix, ..fresh }
+        };
+        check(&change(|stat| stat.mzxid = Zxid(5)), 1 + 16 + 12 + 8 + 1 + 101);
+        check(&change(|stat| stat.mtime = 5), 1 + 16 + 12 + 7 + 1 + 101);
+        check(&change(|stat| stat.version = 5), 1 + 16 + 12 + 12 + 1 + 101);
+        check(&change(|stat| stat.pzxid = Zxid(5)), 1 + 24 + 16 + 12 + 101);
+        check(&change(|stat| stat.cversion = 5), 1 + 24 + 16 + 12 + 101);
         let parent = Body {
             children: Children::Chain { first: 77, count: 2 },
             prefix: Some(12),

@@ -73,6 +73,19 @@ fn only_the_limits_below_quota_end_a_quota() {
     assert_eq!(usage(&bench.tree, "/zookeeper/q"), (2, 8));
 }
 
+/// As with Java, which counts it once and then no more: a quota on the root is none.
+#[test]
+fn the_usage_of_the_root_is_counted_when_its_node_is_made() {
+    let mut bench = Bench::new(Settings::default());
+    bench.run(&create("/a", CreateMode::Persistent));
+    bench.run(&create("/zookeeper/quota/zookeeper_limits", CreateMode::Persistent));
+    bench.run(&create("/zookeeper/quota/zookeeper_stats", CreateMode::Persistent));
+    // Four from the start, three more, and four bytes in each of these.
+    assert_eq!(usage(&bench.tree, ""), (7, 12));
+    bench.run(&create("/b", CreateMode::Persistent));
+    assert_eq!(usage(&bench.tree, ""), (7, 12));
+}
+
 #[test]
 fn a_name_that_starts_like_quota_is_no_quota() {
     let mut bench = Bench::new(Settings::default());

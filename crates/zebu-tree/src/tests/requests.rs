@@ -56,6 +56,24 @@ fn a_transaction_that_is_taken_back_late_does_not_bring_back_what_was_applied_me
 }
 
 #[test]
+fn a_node_that_came_twice_goes_once_with_its_session() {
+    let mut bench = Bench::new(Settings::default());
+    let records = [
+        create("/e", CreateMode::Ephemeral),
+        delete("/e"),
+        create("/e", CreateMode::Ephemeral),
+        Request::CloseSession,
+    ]
+    .map(|request| bench.prepare(&request));
+    let paths = Some(vec!["/e".into()]);
+    assert_eq!(records[3].txn, Txn::CloseSession { paths });
+    for record in &records {
+        bench.apply(record);
+    }
+    assert_eq!(bench.pending.len(), 0);
+}
+
+#[test]
 fn a_multi_that_is_refused_leaves_no_trace() {
     let mut bench = Bench::new(Settings::default());
     bench.run(&create("/p", CreateMode::Persistent));
@@ -148,6 +166,27 @@ fn a_reconfiguration_is_not_for_the_tree_to_judge() {
         config_id: -1,
     };
     assert_eq!(bench.run(&request), error(ErrorCode::Unimplemented));
+}
+
+/// Java takes −1 with the flags of any other node, and dies of the transaction.
+#[test]
+fn a_time_to_live_is_given_to_nodes_that_are_made_for_it_only() {
+    for mode in [
+        CreateMode::Persistent,
+        CreateMode::EphemeralSequential,
+        CreateMode::Container,
+    ] {
+        for ttl_ms in [-1, 0, 5] {
+            let mut bench = Bench::new(with_ttl_nodes());
+            let create = CreateRequest {
+                op: OpCode::CreateTtl,
+                ttl_ms,
+                ..create_request("/n", mode)
+            };
+            let outcome = bench.run(&Request::Create(create));
+            assert_eq!(outcome, error(ErrorCode::BadArguments), "{mode:?} {ttl_ms}");
+        }
+    }
 }
 
 #[test]

@@ -193,7 +193,7 @@ fn sorted(txn: Txn) -> Txn {
 
 #[test]
 fn the_tree_does_what_its_twin_does() {
-    each_seed(150, |random| {
+    each_seed(80, |random| {
         let mut pair = Pair::new(random::settings(random), QuotaNodes::Free);
         for _ in 0..300 {
             pair.step(random);

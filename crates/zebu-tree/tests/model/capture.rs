@@ -70,7 +70,7 @@ impl Reading {
 
 #[test]
 fn a_snapshot_is_the_state_at_its_zxid() {
-    each_seed(150, |random| {
+    each_seed(80, |random| {
         let mut pair = Pair::new(random::settings(random), QuotaNodes::Free);
         let mut readings: Vec<Reading> = Vec::new();
         for _ in 0..400 {

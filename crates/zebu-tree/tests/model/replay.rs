@@ -36,7 +36,7 @@ fn acls(tree: &mut Tree) -> i32 {
 
 #[test]
 fn a_suffix_applied_again_over_any_later_state_gives_the_same_end() {
-    each_seed(60, |random| {
+    each_seed(30, |random| {
         let settings = random::settings(random);
         let quotas = random.pick(&[QuotaNodes::Fixed, QuotaNodes::Free]);
         let records = records(random, settings, quotas);
