@@ -21,7 +21,7 @@ use super::context::{Announce, Context, Settings};
 use super::error::ShellError;
 use super::run::Flow;
 use super::sink::{Format, Sink, visible_text};
-use super::{events, output, report};
+use super::{events, output, report, words};
 
 /// Lines of history that are saved.
 const HISTORY_LINES_MAX: usize = 1000;
@@ -79,19 +79,21 @@ fn read_commands(
                 let _ = editor.append_history(history);
             }
         }
-        match context.borrow_mut().run_line(&line, &mut sink) {
-            Ok(Flow::Go) => {}
-            Ok(Flow::Quit) => return Ok(()),
-            Err(error @ ShellError::Output(_)) => return Err(error),
-            Err(error) => report(&error, format),
+        for line in words::lines(&line) {
+            match context.borrow_mut().run_line(line, &mut sink) {
+                Ok(Flow::Go) => {}
+                Ok(Flow::Quit) => return Ok(()),
+                Err(error @ ShellError::Output(_)) => return Err(error),
+                Err(error) => report(&error, format),
+            }
         }
     }
 }
 
-/// Passwords stay out of files.
-fn is_worth_saving(line: &str) -> bool {
-    let first = line.split_whitespace().next();
-    first.is_some_and(|first| !first.eq_ignore_ascii_case("addauth"))
+/// Passwords stay out of files, and so do lines without a word.
+fn is_worth_saving(text: &str) -> bool {
+    let firsts = || text.lines().filter_map(|line| line.split_whitespace().next());
+    firsts().next().is_some() && !firsts().any(|first| first.eq_ignore_ascii_case("addauth"))
 }
 
 /// Events appear above the line that is being written.

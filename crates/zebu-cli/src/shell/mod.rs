@@ -12,6 +12,7 @@ mod complete;
 mod context;
 mod error;
 mod events;
+mod follow;
 mod help;
 mod interactive;
 mod json;
@@ -36,6 +37,7 @@ use clap::Args;
 use jiff::tz::TimeZone;
 
 use client::Servers;
+use command::{Command, UsageError};
 use context::{Context, Settings};
 use error::ShellError;
 use sink::{ForTerminal, Format, Sink, write_error};
@@ -52,6 +54,7 @@ use words::Word;
   zebu shell ls -R /                            one command
   zebu shell create /app 'hello world'
   zebu shell --json get /app | jq .stat.version
+  zebu shell addWatch /app                      what happens at and below /app, until interrupted
   zebu shell < commands.txt                     one command to a line
   zebu shell help                               the commands
   zebu shell help create                        one of them
@@ -119,7 +122,7 @@ impl Shell {
     }
 
     fn run_in(self, format: Format) -> Result<ExitCode, ShellError> {
-        let servers = Servers::parse(&self.servers).map_err(command::UsageError::from)?;
+        let servers = Servers::parse(&self.servers).map_err(UsageError::from)?;
         let settings = Settings {
             timeout: Duration::from_millis(u64::from(self.timeout)),
             read_only: self.read_only,
@@ -142,6 +145,9 @@ fn one_command(
     format: Format,
 ) -> Result<ExitCode, ShellError> {
     let words: Vec<Word> = words.into_iter().map(Word::plain).collect();
+    if let Ok(Some(Command::AddWatch { .. })) = Command::parse(&words) {
+        return follow::run(&words, settings, servers, format, &mut *output()).map(|()| ExitCode::SUCCESS);
+    }
     // A session that ends with its one command has no use for events.
     let mut context = Context::open(settings, servers, Arc::new(|_, _| {}))?;
     let mut out = output();

@@ -38,6 +38,21 @@ pub(crate) fn split(line: &str) -> Result<Vec<Word>, Unclosed> {
     }
 }
 
+/// The lines of a text that came at once, pasted: it is cut at line feeds, but not at those between quotes.
+pub(crate) fn lines(text: &str) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut start = 0;
+    for (at, _) in text.match_indices('\n') {
+        let line = &text[start..at];
+        if cut(line).open.is_none() {
+            lines.push(line);
+            start = at + 1;
+        }
+    }
+    lines.push(&text[start..]);
+    lines
+}
+
 /// A line that is still being written.
 #[derive(Debug)]
 pub(crate) struct Unfinished {
@@ -176,6 +191,14 @@ mod tests {
         for text in ["/a", "", "two words", "it's", "it's \"big\" \\o/", "'", "\"x", "a\\ b"] {
             assert_eq!(texts(&quote(text)), [text], "{text:?}");
         }
+    }
+
+    #[test]
+    fn pasted_text_is_cut_at_line_feeds_outside_of_quotes() {
+        assert_eq!(lines("ls /"), ["ls /"]);
+        assert_eq!(lines("ls /\nget /a\n"), ["ls /", "get /a", ""]);
+        assert_eq!(lines("set /a 'two\nlines'\nls /"), ["set /a 'two\nlines'", "ls /"]);
+        assert_eq!(lines("set /a 'open\nls /"), ["set /a 'open\nls /"]);
     }
 
     #[test]

@@ -94,7 +94,8 @@ pub(crate) enum End {
 }
 
 impl End {
-    const fn error(self) -> ClientError {
+    /// What requests of such a session end with.
+    pub(crate) const fn error(self) -> ClientError {
         match self {
             Self::Closed => ClientError::Closed,
             Self::Expired => ClientError::SessionExpired,

@@ -162,3 +162,46 @@ fn a_session_outlives_its_server_within_the_timeout() {
     shell.ok("close");
     server.stop();
 }
+
+/// Lines as they are written, and an end of the pipe that can be closed.
+struct LineWriter(std::sync::mpsc::SyncSender<String>, Vec<u8>);
+
+impl std::io::Write for LineWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.1.extend(bytes);
+        while let Some(end) = self.1.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.1.drain(..=end).collect();
+            self.0
+                .send(String::from_utf8_lossy(&line).trim_end().to_owned())
+                .map_err(|_| std::io::ErrorKind::BrokenPipe)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_single_add_watch_follows_the_tree_until_nobody_reads() {
+    let server = TestServer::start();
+    let mut shell = server.shell();
+    shell.ok("create /a");
+    let (sender, lines) = std::sync::mpsc::sync_channel(0);
+    let servers = Servers::parse(&server.server.client_address().to_string()).unwrap();
+    let follower = std::thread::spawn(move || {
+        let words = super::super::words::split("addWatch /a").unwrap();
+        let mut out = LineWriter(sender, Vec::new());
+        super::super::follow::run(&words, SETTINGS, servers, Format::Json, &mut out)
+    });
+    assert_eq!(lines.recv_timeout(PATIENCE).unwrap(), r#"{"ok":true}"#);
+    shell.ok("create /a/b");
+    assert_eq!(
+        lines.recv_timeout(PATIENCE).unwrap(),
+        r#"{"event":{"path":"/a/b","state":"SyncConnected","type":"NodeCreated"}}"#
+    );
+    drop(lines);
+    shell.ok("delete /a/b");
+    assert!(follower.join().unwrap().unwrap_err().is_broken_pipe());
+}
