@@ -83,6 +83,12 @@ impl LogBatch {
         self.ends.len()
     }
 
+    /// Bytes of all serialized transactions.
+    #[must_use]
+    pub const fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The transactions with their serialized form.
     pub fn records(&self) -> impl Iterator<Item = (Zxid, &[u8])> + '_ {
         let mut start = 0;
@@ -662,6 +668,7 @@ impl<C: Connection> Node<C> {
         }
         let answered = Answered {
             op: queued.op,
+            is_refused: matches!(record.txn, Txn::Error { .. }),
             xid: queued.xid,
             zxid,
             received: queued.received,
@@ -705,6 +712,7 @@ impl<C: Connection> Node<C> {
                 conn,
                 Answered {
                     op: queued.op,
+                    is_refused: matches!(queued.what, What::Refused(_)),
                     xid: queued.xid,
                     zxid,
                     received: queued.received,

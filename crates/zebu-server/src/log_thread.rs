@@ -1,6 +1,7 @@
 //! Makes transactions durable while the node does other things.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -66,9 +67,9 @@ impl Log {
         }
     }
 
-    /// Bytes in the current file.
-    pub(crate) fn bytes_since_roll(&self) -> u64 {
-        self.writer.lock().bytes_since_roll()
+    /// Bytes of all transactions that were made durable. Never waits for the disk.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.shared.log_bytes.load(Ordering::Relaxed)
     }
 
     /// Waits for the thread.
@@ -106,6 +107,7 @@ fn flush(shared: &Shared, writer: &Mutex<LogWriter>, batch: &LogBatch) -> bool {
     let elapsed = started.elapsed();
     match written {
         Ok(()) => {
+            shared.log_bytes.fetch_add(batch.byte_len() as u64, Ordering::Relaxed);
             let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
             shared.stats.fsync_ms.add(elapsed_ms, 1);
             shared.stats.flushed_txns.add(batch.len() as u64, 1);

@@ -240,6 +240,10 @@ impl NodeThread {
         if self.is_flushing || !self.node.has_log() {
             return;
         }
+        // The file with the transactions before the snapshot ends here, at the first moment at which nobody writes it.
+        if self.snapshots.wants_roll() && !self.log.roll() {
+            return;
+        }
         let mut empty = std::mem::take(&mut self.spare);
         empty.clear();
         let batch = self.node.take_log(empty);
@@ -263,21 +267,15 @@ impl NodeThread {
                 let mut watches = shared.watches.0.lock();
                 self.node
                     .commit(&mut replica, &mut watches, &mut self.outputs, COMMITS_PER_LOCK);
-                if self.snapshots.is_due(
-                    replica.tree().last_zxid(),
-                    self.log.bytes_since_roll(),
-                    self.is_flushing,
-                ) {
-                    self.snapshots.begin(replica.tree_mut());
+                let log_bytes = self.log.bytes();
+                if self.snapshots.is_due(replica.tree().last_zxid(), log_bytes) {
+                    self.snapshots.begin(replica.tree_mut(), log_bytes);
                 }
             }
             self.outputs.now = shared.clock.mono();
             self.outputs.flush();
         }
         self.outputs.flush();
-        if self.snapshots.wants_roll() {
-            self.log.roll();
-        }
     }
 
     /// Finishes what was accepted before the end, unless the log cannot be written any more.

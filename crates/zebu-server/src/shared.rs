@@ -64,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) stats: ServerStats,
     pub(crate) conns: Mutex<BTreeMap<ConnId, Arc<Conn>>>,
     pub(crate) next_conn: AtomicU64,
+    /// Bytes of transactions that were made durable since the start.
+    pub(crate) log_bytes: AtomicU64,
     /// Sessions that are tracked, for the words.
     pub(crate) sessions: AtomicU64,
     /// Largest frame that is read.
@@ -106,6 +108,7 @@ impl Shared {
             stats: ServerStats::default(),
             conns: Mutex::new(BTreeMap::new()),
             next_conn: AtomicU64::new(1),
+            log_bytes: AtomicU64::new(0),
             sessions: AtomicU64::new(0),
             frame_bytes_max,
             trace_mask: AtomicI64::new(TRACE_MASK),

@@ -62,15 +62,15 @@ impl Snapshots {
             },
             wants_roll: false,
         };
-        snapshots.draw(last);
+        snapshots.draw(last, 0);
         Ok(snapshots)
     }
 
-    fn draw(&mut self, last: Zxid) {
+    fn draw(&mut self, last: Zxid, log_bytes: u64) {
         let half = self.snap_count / 2;
         let txns = i64::try_from(half + self.random.below(half)).unwrap_or(i64::MAX);
         let log_bytes = match self.size_limit {
-            Some(limit) => limit / 2 + self.random.below(limit / 2),
+            Some(limit) => log_bytes + limit / 2 + self.random.below(limit / 2),
             None => u64::MAX,
         };
         self.due_at = Due {
@@ -79,14 +79,14 @@ impl Snapshots {
         };
     }
 
-    /// Whether a snapshot is due after the transaction `last`. Not while the log is being written: it has to be rolled.
-    pub(crate) fn is_due(&self, last: Zxid, log_bytes: u64, is_flushing: bool) -> bool {
-        !is_flushing && (last > self.due_at.zxid || log_bytes > self.due_at.log_bytes)
+    /// Whether a snapshot is due after the transaction `last` and `log_bytes` bytes of transactions since the start.
+    pub(crate) const fn is_due(&self, last: Zxid, log_bytes: u64) -> bool {
+        last.0 > self.due_at.zxid.0 || log_bytes > self.due_at.log_bytes
     }
 
     /// Begins a snapshot of `tree`, unless the last one is still being written.
-    pub(crate) fn begin(&mut self, tree: &mut Tree) {
-        self.draw(tree.last_zxid());
+    pub(crate) fn begin(&mut self, tree: &mut Tree, log_bytes: u64) {
+        self.draw(tree.last_zxid(), log_bytes);
         let Some(captures) = &self.captures else { return };
         let capture = tree.begin_capture();
         match captures.try_send(capture) {
@@ -100,7 +100,7 @@ impl Snapshots {
         }
     }
 
-    /// Whether the log is to go on in a new file, since a snapshot began. Asked once.
+    /// Whether the log is to go on in a new file, since a snapshot began. Asked once, when nobody writes the log.
     pub(crate) fn wants_roll(&mut self) -> bool {
         std::mem::take(&mut self.wants_roll)
     }
