@@ -64,11 +64,11 @@ mod tests {
     fn passwords_are_those_of_java() {
         let hex = |bytes: [u8; 16]| u128::from_be_bytes(bytes);
         assert_eq!(
-            hex(password(SessionId(0x0001_0000_113d_5700_00))),
+            hex(password(SessionId(0x0100_0011_3d57_0000))),
             0xbb20_5702_2c23_7a69_914d_2be1_5595_6e9c
         );
         assert_eq!(
-            hex(password(SessionId(0x0002_0000_14a5_ac00_00))),
+            hex(password(SessionId(0x0200_0014_a5ac_0000))),
             0xb618_a786_0b3b_b6dd_84d1_c7bf_cc15_a361
         );
     }

@@ -465,7 +465,7 @@ mod tests {
         let digits: Vec<u8> = hex
             .bytes()
             .filter(|byte| *byte != b' ')
-            .map(|byte| char::from(byte).to_digit(16).unwrap() as u8)
+            .map(|byte| u8::try_from(char::from(byte).to_digit(16).unwrap()).unwrap())
             .collect();
         let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect();
         let record = TxnRecord::decode(&bytes).unwrap();
