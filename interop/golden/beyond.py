@@ -66,6 +66,7 @@ def record(trace):
     refusals(beyond)
     beyond.open("left-open", timeout=60_000)
     beyond.ask("create/left-open", "create", wire.create_body("/raw/left-open", b"e", flags=1))
+    beyond.ask("error/set-data-null-path", "setData", ustring(None) + buffer(b"") + i32(-1))
     beyond.drop()
 
 
@@ -127,7 +128,6 @@ def elements(beyond):
 
 
 def refusals(beyond):
-    """Last, since the releases give zxids to other ones of these."""
     beyond.open("for-refusals")
     beyond.ask("error/ttl-flags", "create", wire.create_body("/raw/t", b"", flags=5))
     beyond.ask("error/unknown-flags", "create", wire.create_body("/raw/t", b"", flags=7))
@@ -140,7 +140,6 @@ def refusals(beyond):
     beyond.ask("add-watch/recursive-again", "addWatch", ustring("/raw") + i32(RECURSIVE))
     beyond.ask("remove-watches/recursive", "removeWatches", ustring("/raw") + i32(RECURSIVE_TYPE))
     beyond.ask("error/get-data-short", "getData", ustring("/raw"))
-    beyond.ask("error/set-data-null-path", "setData", ustring(None) + buffer(b"") + i32(-1))
     beyond.ask("error/multi-unknown-element", "multi", wire.multi_header(77) + i64(0))
     beyond.ask("multi/bad-flags", "multi", wire.multi_body([("create", wire.create_body("/raw/t", b"", flags=7))]))
     beyond.ask("exists/any-true", "exists", ustring("/raw") + boolean(7))

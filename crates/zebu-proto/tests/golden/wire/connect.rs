@@ -136,8 +136,8 @@ fn close_frames() {
         s.reply("watches", 18, 0x4d, &Body::Nothing);
         s.request("multi", 25, &Request::CloseSession);
         s.reply("multi", 25, 0x52, &Body::Nothing);
-        s.request("refusals", 41, &Request::CloseSession);
-        s.reply("refusals", 41, 0x5b, &Body::Nothing);
+        s.request("refusals", 40, &Request::CloseSession);
+        s.reply("refusals", 40, 0x5a, &Body::Nothing);
     });
 }
 

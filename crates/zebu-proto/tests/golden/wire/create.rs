@@ -213,10 +213,10 @@ fn create_frames() {
         );
         s.request(
             "left-open",
-            42,
+            41,
             &create(OpCode::Create, "/raw/left-open", Some(b"e"), 1),
         );
-        s.reply("left-open", 42, 0x5d, &Body::Path(Some("/raw/left-open")));
+        s.reply("left-open", 41, 0x5c, &Body::Path(Some("/raw/left-open")));
     });
 }
 

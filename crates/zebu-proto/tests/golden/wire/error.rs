@@ -62,15 +62,15 @@ fn error_frames() {
         s.error("bad-path", 29, 0x57, ErrorCode::BadArguments);
         s.unreadable("get-data-short", OpCode::GetData, 36, DecodeErrorKind::Short, "watch");
         s.error("get-data-short", 36, 0x57, ErrorCode::MarshallingError);
-        s.unreadable("set-data-null-path", OpCode::SetData, 37, DecodeErrorKind::Null, "path");
-        s.error("set-data-null-path", 37, 0x58, ErrorCode::BadArguments);
+        s.unreadable("set-data-null-path", OpCode::SetData, 42, DecodeErrorKind::Null, "path");
+        s.error("set-data-null-path", 42, 0x5d, ErrorCode::BadArguments);
         s.unreadable(
             "multi-unknown-element",
             OpCode::Multi,
-            38,
+            37,
             DecodeErrorKind::Unknown(77),
             "type",
         );
-        s.error("multi-unknown-element", 38, 0x59, ErrorCode::MarshallingError);
+        s.error("multi-unknown-element", 37, 0x58, ErrorCode::MarshallingError);
     });
 }

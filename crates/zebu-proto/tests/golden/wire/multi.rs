@@ -141,15 +141,15 @@ fn multi_frames() {
         s.reply("empty", 20, 0x50, &Body::Results(vec![]));
         s.request(
             "bad-flags",
-            39,
+            38,
             &multi(vec![create_element(OpCode::Create, "/raw/t", Some(b""), 7)]),
         );
         // 3.8 refuses the element, 3.9 the whole request.
         if s.is_380() {
             let results = Body::Results(vec![failed(ErrorCode::BadArguments)]);
-            s.reply("bad-flags", 39, 0x5a, &results);
+            s.reply("bad-flags", 38, 0x59, &results);
         } else {
-            s.error("bad-flags", 39, 0x5a, ErrorCode::MarshallingError);
+            s.error("bad-flags", 38, 0x59, ErrorCode::MarshallingError);
         }
     });
 }

@@ -80,11 +80,11 @@ fn exists_frames() {
         s.request("zero-byte", 24, &exists("/a\0b", false));
         s.error("zero-byte", 24, 0x51, ErrorCode::BadArguments);
         // Any byte but zero is true.
-        s.odd_request("any-true", 40, &exists("/raw", true));
+        s.odd_request("any-true", 39, &exists("/raw", true));
         s.reply(
             "any-true",
-            40,
-            0x5a,
+            39,
+            0x59,
             &Body::Stat(Stat {
                 version: 1,
                 cversion: 2,
