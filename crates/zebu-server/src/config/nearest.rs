@@ -13,6 +13,8 @@ pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
     let far = (name.len() * 2 / 5).clamp(1, 8);
     candidates
         .into_iter()
+        // Each letter more or less is a change: most names need no closer look.
+        .filter(|candidate| candidate.chars().count().abs_diff(name.len()) <= far)
         .map(|candidate| {
             (
                 distance(&name, &candidate.chars().map(lower).collect::<Vec<_>>()),
