@@ -8,7 +8,7 @@ use std::sync::mpsc::{Sender, channel};
 use crate::shared::NodeEvent;
 use crate::{Config, Server};
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/support/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the other tests use more of it")]
 mod support;
 
