@@ -38,6 +38,9 @@ pub enum Close {
 pub struct Answered {
     /// Number of the operation, as the client sent it.
     pub op: i32,
+    /// Whether nothing was carried out: a write that was refused as a whole, or what cannot be read. A multi whose
+    /// elements were refused one by one is carried out, and so is a read that comes to nothing.
+    pub is_refused: bool,
     /// The client's number for the request.
     pub xid: Xid,
     /// The zxid in the reply.

@@ -422,6 +422,7 @@ impl Turn<'_> {
         if let Some((op, xid)) = last {
             let answered = Answered {
                 op,
+                is_refused: false,
                 xid,
                 zxid,
                 received: self.now,

@@ -47,6 +47,10 @@ pub(crate) struct ConnectionCounts {
     pub(crate) renewals: Counter,
     /// Refused because there are too many, or they come too fast.
     pub(crate) rejected: Counter,
+    /// Accepted from this machine, without TLS. Counted for good.
+    pub(crate) plain_local: Counter,
+    /// Accepted from elsewhere, without TLS. Counted for good.
+    pub(crate) plain_remote: Counter,
     /// Ended by the client, in the middle of whatever it did.
     pub(crate) dropped: Counter,
     /// Closed because they asked for no session in time.
@@ -552,7 +556,7 @@ pub(crate) struct ConnStats {
     /// Milliseconds.
     pub(crate) latency: Reading,
     pub(crate) last_latency_ms: u64,
-    /// Number of the last operation answered, as the client sent it.
+    /// Number of the last operation answered, as the client sent it; none if it was refused.
     pub(crate) last_op: Option<i32>,
     /// Last client number that was not negative.
     pub(crate) last_cxid: i64,
@@ -584,7 +588,7 @@ impl ConnStats {
     pub(crate) fn answered(&mut self, last: &Answered, count: u64, latency_ms: u64, now: Millis) {
         self.latency.add(latency_ms, count);
         self.last_latency_ms = latency_ms;
-        self.last_op = Some(last.op);
+        self.last_op = (!last.is_refused).then_some(last.op);
         if last.xid.0 >= 0 {
             self.last_cxid = i64::from(last.xid.0);
         }
@@ -596,6 +600,25 @@ impl ConnStats {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zebu_proto::{Xid, Zxid};
+
+    #[test]
+    fn a_refused_request_has_no_name() {
+        let mut stats = ConnStats::new();
+        let mut last = Answered {
+            op: OpCode::SetData.code(),
+            is_refused: false,
+            xid: Xid(3),
+            zxid: Zxid(4),
+            received: Millis(5),
+            bytes: 6,
+        };
+        stats.answered(&last, 1, 2, Millis(7));
+        assert_eq!(stats.last_op, Some(OpCode::SetData.code()));
+        last.is_refused = true;
+        stats.answered(&last, 1, 2, Millis(8));
+        assert_eq!((stats.last_op, stats.last_cxid, stats.latency.count), (None, 3, 2));
+    }
 
     #[test]
     fn a_summary_is_exact() {

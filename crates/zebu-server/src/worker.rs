@@ -140,6 +140,12 @@ impl Worker {
                         self.shared.stats.connections.rejected.add(1);
                         continue;
                     }
+                    let connections = &self.shared.stats.connections;
+                    if peer.ip().to_canonical().is_loopback() {
+                        connections.plain_local.add(1);
+                    } else {
+                        connections.plain_remote.add(1);
+                    }
                     let sent = socket
                         .into_std()
                         .map(|socket| workers[next % workers.len()].send((socket, peer)));

@@ -65,6 +65,8 @@ pub(super) enum Got {
 pub(super) struct Recorder {
     got: BTreeMap<ConnId, Vec<Got>>,
     pub(super) answered: usize,
+    /// The client's numbers of the requests that were refused.
+    pub(super) refused: Vec<i32>,
 }
 
 impl Recorder {
@@ -90,8 +92,11 @@ impl Outputs<FakeConn> for Recorder {
         assert!(rest.is_empty(), "whole frames only");
     }
 
-    fn answered(&mut self, _conn: &FakeConn, _answered: Answered) {
+    fn answered(&mut self, _conn: &FakeConn, answered: Answered) {
         self.answered += 1;
+        if answered.is_refused {
+            self.refused.push(answered.xid.0);
+        }
     }
 
     fn established(&mut self, conn: &FakeConn, session: &Arc<SessionHandle>, response: &ConnectResponse) {

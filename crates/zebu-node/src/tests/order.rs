@@ -102,6 +102,37 @@ fn refused_writes_take_a_zxid_and_show_it() {
 }
 
 #[test]
+fn refused_is_a_write_as_a_whole_and_nothing_else() {
+    let mut bench = Bench::new();
+    let client = bench.client();
+    // One element: a check of a node that is not there.
+    let multi = frame(3, OpCode::Multi, |out| {
+        use zebu_proto::jute::Write;
+        out.int(OpCode::Check.code());
+        out.bool(false);
+        out.int(-1);
+        out.string("/nope");
+        out.int(-1);
+        out.int(-1);
+        out.bool(true);
+        out.int(-1);
+    });
+    let requests = [
+        create(1, "/a", CreateMode::Persistent),
+        delete(2, "/nope"),
+        multi,
+        read(4, OpCode::Exists, "/nope", false),
+        frame(5, OpCode::SetData, |_| {}),
+        frame(6, OpCode::Multi, |_| {}),
+        delete(7, "/a"),
+    ];
+    let got = bench.run(&client, &requests);
+    assert_eq!(replies(&got).len(), requests.len());
+    assert_eq!(replies(&got)[2], (3, 0));
+    assert_eq!(bench.outputs.refused, [2, 5, 6]);
+}
+
+#[test]
 fn a_reconfiguration_of_a_server_alone_is_refused_as_java_does() {
     let mut bench = Bench::new();
     let client = bench.client();

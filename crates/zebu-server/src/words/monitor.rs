@@ -64,6 +64,10 @@ fn gauges(shared: &Shared, values: &mut Values) {
     values.put("last_client_response_size", last);
     values.put("max_client_response_size", max);
     values.put("min_client_response_size", min);
+    values.put("non_mtls_remote_conn_count", stats.connections.plain_remote.get());
+    values.put("non_mtls_local_conn_count", stats.connections.plain_local.get());
+    // There is no port with TLS.
+    values.put("outstanding_tls_handshake", 0);
     values.put("auth_failed_count", stats.requests.auth_failed.get());
 }
 

@@ -178,8 +178,9 @@ def open_in_the_end(s, label):
 
 
 @scenario("sessions/connection-limit", profile="limit")
+@scenario("sessions/connection-total", profile="total")
 def connection_limit(s):
-    """Three per address: the fourth is closed at once."""
+    """Three per address, or altogether: the fourth is closed at once."""
     clients = [open_in_the_end(s, f"c{number}") for number in (1, 2, 3)]
     fourth = s.client("fourth")
     fourth.wire.send(wire.frame(wire.connect_request()))

@@ -27,7 +27,7 @@ const TICK_MS: u32 = 500;
 const BROKEN: &str = "driver-failed";
 
 /// The profiles that the raw driver has scenarios for.
-const RAW_PROFILES: &[&str] = &["full", "fresh", "plain", "enforce", "open", "removal", "limit"];
+const RAW_PROFILES: &[&str] = &["full", "fresh", "plain", "enforce", "open", "removal", "limit", "total"];
 
 /// A driver that can be started.
 #[derive(Debug)]
