@@ -28,7 +28,8 @@ pub(super) fn run(
     let mut sink = Sink::new(format, TimeZone::system(), &mut *out);
     let mut failed = false;
     for line in lines.lines() {
-        match context.run_line(&line?, &mut sink) {
+        let line = line.map_err(ShellError::Input)?;
+        match context.run_line(&line, &mut sink) {
             Ok(Flow::Go) => {}
             Ok(Flow::Quit) => break,
             Err(error @ ShellError::Output(_)) => return Err(error),

@@ -306,6 +306,12 @@ impl Command {
             return Ok(None);
         };
         let spec = Spec::find(&name.text).ok_or_else(|| UsageError::Command(name.text.clone()))?;
+        if let [word] = rest
+            && !word.quoted
+            && matches!(word.text.as_str(), "-?" | "-h" | "--help")
+        {
+            return Ok(Some(Self::Help { about: Some(spec.name) }));
+        }
         Given::sort(spec, rest)?.into_command().map(Some)
     }
 }

@@ -73,7 +73,8 @@ impl Context {
             if show.load(Ordering::Relaxed) {
                 announce(&event, &chroot);
             }
-        })?;
+        })
+        .map_err(ShellError::Session)?;
         Ok(self.client.insert(client))
     }
 

@@ -85,6 +85,12 @@ pub(crate) enum ShellError {
         /// Why not.
         source: io::Error,
     },
+    /// No more commands can be read: the terminal or the file fails, or holds what is not UTF-8.
+    #[error("cannot read commands: {0}")]
+    Input(io::Error),
+    /// The machine gives no thread for the session.
+    #[error("cannot start a session: {0}")]
+    Session(io::Error),
     /// Nowhere to write results to.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -174,6 +180,8 @@ impl ShellError {
             | Self::Undeletable(_)
             | Self::Redo(_)
             | Self::File { .. }
+            | Self::Input(_)
+            | Self::Session(_)
             | Self::Output(_) => None,
         }
     }
@@ -189,7 +197,13 @@ impl ShellError {
             | Self::Undeletable(path)
             | Self::Denied { first: path, .. } => Some(path),
             Self::PartlyDeleted { error, .. } => error.path(),
-            Self::Usage { .. } | Self::NotConnected | Self::Redo(_) | Self::File { .. } | Self::Output(_) => None,
+            Self::Usage { .. }
+            | Self::NotConnected
+            | Self::Redo(_)
+            | Self::File { .. }
+            | Self::Input(_)
+            | Self::Session(_)
+            | Self::Output(_) => None,
         }
     }
 
@@ -207,7 +221,7 @@ impl ShellError {
             Self::PartlyDeleted { .. } => Some("the same command goes on with the rest".into()),
             Self::Denied { first, .. } => Some(format!("getAcl {first} shows who may; addauth presents credentials")),
             Self::Redo(_) => Some("history lists what is".into()),
-            Self::File { .. } | Self::Output(_) => None,
+            Self::File { .. } | Self::Input(_) | Self::Session(_) | Self::Output(_) => None,
         }
     }
 }
@@ -249,8 +263,12 @@ fn hint(error: &ClientError, target: &Target) -> Option<String> {
         return hint_for_code(code, target);
     }
     match error {
-        ClientError::NotConnected(Loss::Io { .. } | Loss::Closed | Loss::Pending | Loss::NoSession) => Some(
+        ClientError::NotConnected(Loss::Io { .. } | Loss::Pending | Loss::NoSession) => Some(
             "is a server running there? zebu serve starts one; -s HOST:PORT (or connect HOST:PORT) names another"
+                .into(),
+        ),
+        ClientError::NotConnected(Loss::Closed) => Some(
+            "it may be starting, without a quorum, or at its limit of connections (maxClientCnxns); try again, or another"
                 .into(),
         ),
         ClientError::NotConnected(loss) | ClientError::ConnectionLost(loss)

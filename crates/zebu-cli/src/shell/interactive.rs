@@ -34,10 +34,10 @@ pub(super) fn run(settings: Settings, servers: Servers, format: Format) -> Resul
     let config = Config::builder()
         .completion_type(CompletionType::List)
         .max_history_size(HISTORY_LINES_MAX)
-        .map_err(into_io)?
+        .map_err(input_error)?
         .build();
-    let mut editor: Editor<Completion, DefaultHistory> = Editor::with_config(config).map_err(into_io)?;
-    let printer = editor.create_external_printer().map_err(into_io)?;
+    let mut editor: Editor<Completion, DefaultHistory> = Editor::with_config(config).map_err(input_error)?;
+    let printer = editor.create_external_printer().map_err(input_error)?;
     println!("Connecting to {servers}. help lists the commands, control-D leaves.");
     let context = Context::open(settings, servers, announce(format, printer))?;
     if let Err(error) = context.client()?.wait_connected() {
@@ -70,10 +70,10 @@ fn read_commands(
             // Control-C drops the line.
             Err(ReadlineError::Interrupted) => continue,
             Err(ReadlineError::Eof) => return Ok(()),
-            Err(error) => return Err(into_io(error).into()),
+            Err(error) => return Err(input_error(error)),
         };
         if is_worth_saving(&line) {
-            editor.add_history_entry(&line).map_err(into_io)?;
+            editor.add_history_entry(&line).map_err(input_error)?;
             if let Some(history) = history {
                 // Without a place for it there is no history next time, and nothing else is lost.
                 let _ = editor.append_history(history);
@@ -125,11 +125,11 @@ fn history_file() -> Option<PathBuf> {
     Some(folder.join("shell_history"))
 }
 
-fn into_io(error: ReadlineError) -> std::io::Error {
-    match error {
+fn input_error(error: ReadlineError) -> ShellError {
+    ShellError::Input(match error {
         ReadlineError::Io(error) => error,
         error => std::io::Error::other(error),
-    }
+    })
 }
 
 /// Completion of the line that is being written.

@@ -1,4 +1,7 @@
 //! Results as text, in the forms of zkCli.
+//!
+//! One thing is elsewhere: zkCli writes `Created PATH` to standard error, where no script can tell it from a failure; here it
+//! is a result like any other.
 
 use std::io::{self, Write};
 

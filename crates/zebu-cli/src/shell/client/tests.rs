@@ -290,8 +290,8 @@ fn a_server_that_falls_silent_is_left() {
 fn a_quiet_session_is_kept_alive_by_pings() {
     let (pinged, enough) = channel();
     let server = FakeServer::start(vec![Box::new(move |mut peer| {
-        peer.welcome(600);
-        for _ in 0..3 {
+        peer.welcome(1500);
+        for _ in 0..2 {
             let frame = peer.read_frame();
             let header = RequestHeader::decode(&mut Reader::new(&frame)).unwrap();
             assert_eq!((header.xid, header.op), (Xid::PING, OpCode::Ping.code()));
@@ -302,7 +302,7 @@ fn a_quiet_session_is_kept_alive_by_pings() {
         assert_eq!(op, OpCode::CloseSession);
         peer.reply(xid, 2, 0, b"");
     })]);
-    let (client, events) = server.client(600);
+    let (client, events) = server.client(1500);
     enough.recv().unwrap();
     client.close();
     server.thread.join().unwrap();

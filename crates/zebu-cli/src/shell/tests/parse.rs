@@ -180,6 +180,8 @@ fn lines_and_the_commands_that_they_are() {
         ("printwatches off", Command::PrintWatches { on: Some(false) }),
         ("redo 3", Command::Redo { number: 3 }),
         ("help ls", Command::Help { about: Some("ls") }),
+        ("ls -?", Command::Help { about: Some("ls") }),
+        ("ls --help", Command::Help { about: Some("ls") }),
         ("connect", Command::Connect { servers: None }),
         ("quit", Command::Quit),
         ("exit", Command::Quit),

@@ -205,3 +205,20 @@ fn a_single_add_watch_follows_the_tree_until_nobody_reads() {
     shell.ok("delete /a/b");
     assert!(follower.join().unwrap().unwrap_err().is_broken_pipe());
 }
+
+#[test]
+fn lines_from_a_pipe_are_all_carried_out_and_the_exit_code_tells_of_failures() {
+    use std::process::ExitCode;
+    let server = TestServer::start();
+    let run = |mut lines: &[u8]| {
+        let servers = Servers::parse(&server.server.client_address().to_string()).unwrap();
+        super::super::batch::run(SETTINGS, servers, Format::Text, &mut lines)
+    };
+    let code = run(b"create /a\n\n  \ncreate -e /gone\nquit\ncreate /never\n").unwrap();
+    assert_eq!(code, ExitCode::SUCCESS);
+    let code = run(b"create /a\ncreate /b").unwrap();
+    assert_eq!(code, ExitCode::FAILURE);
+    let error = run(b"create /c\ncreate /\xff\n").unwrap_err();
+    assert!(matches!(error, ShellError::Input(_)), "{error}");
+    assert_eq!(server.shell().ok("ls /"), "[a, b, c, zookeeper]\n");
+}
