@@ -116,12 +116,10 @@ pub struct RequestThrottle {
     pub max_requests: Option<NonZeroU32>,
     /// How long a request waits for its turn before it looks again, milliseconds (`request_throttle_stall_time`).
     pub stall_time_ms: u32,
-    /// Whether a waiting request that has become stale is dropped (`request_throttle_drop_stale`).
+    /// Whether a waiting request that has become stale is dropped with its connection (`request_throttle_drop_stale`).
     pub drop_stale: bool,
     /// Whether a request older than its session's timeout is stale (`request_stale_latency_check`).
     pub stale_latency_check: bool,
-    /// Whether a request of a closed connection is stale (`request_stale_connection_check`).
-    pub stale_connection_check: bool,
     /// A request that waited longer than this is refused with error -127, milliseconds (`throttled_op_wait_time`).
     pub throttled_op_wait_time_ms: Option<NonZeroU32>,
 }
@@ -133,7 +131,6 @@ impl Default for RequestThrottle {
             stall_time_ms: 100,
             drop_stale: true,
             stale_latency_check: false,
-            stale_connection_check: true,
             throttled_op_wait_time_ms: None,
         }
     }
@@ -325,8 +322,6 @@ pub struct Auth {
     pub super_users: Vec<String>,
     /// Whether no ACL is checked at all (`skipACL`).
     pub skip_acl: bool,
-    /// Whether a request is checked where it arrives and not only at the leader (`enableEagerACLCheck`).
-    pub eager_acl_check: bool,
     /// Schemes of which a client must have passed one before it may do anything (`enforce.auth.enabled`,
     /// `enforce.auth.schemes`); `None`: nothing is required.
     pub enforced_schemes: Option<Vec<String>>,
@@ -342,7 +337,6 @@ impl Default for Auth {
             super_digest: None,
             super_users: Vec::new(),
             skip_acl: false,
-            eager_acl_check: false,
             enforced_schemes: None,
             allow_sasl_failed_clients: false,
         }

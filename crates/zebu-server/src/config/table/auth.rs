@@ -91,9 +91,11 @@ pub(super) static KEYS: &[Key] = &[
             set: |d, on| d.config.auth.skip_acl = on,
         },
     ),
-    flag("enableEagerACLCheck", Prefixed, |d, on| {
-        d.config.auth.eager_acl_check = on
-    }),
+    nothing(
+        "enableEagerACLCheck",
+        Prefixed,
+        "a server alone checks every request once, as on Java",
+    ),
     not_yet("sasl.serverconfig", Prefixed, SASL),
     not_yet("java.security.auth.login.config", Bare, SASL),
     not_yet("kerberos.removeHostFromPrincipal", Prefixed, SASL),

@@ -13,6 +13,7 @@ const SHUTDOWN: &str = "zebu stops without waiting for threads";
 const NETTY: &str = "there is no Netty in zebu";
 const CACHE: &str = "zebu answers from its tree and needs no cache of answers";
 const WATCH_TABLE: &str = "zebu's table of watches has no variants and no cleaner threads";
+const STALE: &str = "a request that waits for its turn goes with its connection in any case";
 const BUFFERS: &str = "zebu's buffers grow and shrink by themselves";
 
 pub(super) static KEYS: &[Key] = &[
@@ -191,9 +192,7 @@ pub(super) static KEYS: &[Key] = &[
     flag("request_stale_latency_check", Prefixed, |d, on| {
         d.config.request_throttle.stale_latency_check = on;
     }),
-    flag("request_stale_connection_check", Prefixed, |d, on| {
-        d.config.request_throttle.stale_connection_check = on;
-    }),
+    nothing("request_stale_connection_check", Prefixed, STALE),
     nothing("request_throttler.shutdownTimeout", Prefixed, SHUTDOWN),
     used(
         "throttled_op_wait_time",

@@ -155,7 +155,8 @@ fn the_file_that_solr_recommends_is_taken() {
 fn matters_of_java_are_named_as_such() {
     let loaded = load(
         "dataDir=/d\nclientPort=2181\nserverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n\
-         nio.numWorkerThreads=many\njvm.pause.monitor=true\n",
+         nio.numWorkerThreads=many\njvm.pause.monitor=true\nrequest_stale_connection_check=false\n\
+         enableEagerACLCheck=true\n",
     );
     assert_eq!(
         loaded.notices,
@@ -163,6 +164,10 @@ fn matters_of_java_are_named_as_such() {
             "zoo.cfg:3: \"serverCnxnFactory\" has no meaning here: zebu has one way to serve connections, and no Java classes",
             "zoo.cfg:4: \"nio.numWorkerThreads\" has no meaning here: zebu arranges its threads itself",
             "zoo.cfg:5: \"jvm.pause.monitor\" has no meaning here: there is no JVM that could pause",
+            "zoo.cfg:6: \"request_stale_connection_check\" has no meaning here: \
+             a request that waits for its turn goes with its connection in any case",
+            "zoo.cfg:7: \"enableEagerACLCheck\" has no meaning here: \
+             a server alone checks every request once, as on Java",
         ]
     );
 }

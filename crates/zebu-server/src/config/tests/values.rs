@@ -74,9 +74,6 @@ const CHANGES: &[(&str, Change)] = &[
     ("request_stale_latency_check=true", |c| {
         c.request_throttle.stale_latency_check = true
     }),
-    ("request_stale_connection_check=false", |c| {
-        c.request_throttle.stale_connection_check = false;
-    }),
     ("throttled_op_wait_time=5", |c| {
         c.request_throttle.throttled_op_wait_time_ms = limit32(5);
     }),
@@ -205,7 +202,6 @@ const CHANGES: &[(&str, Change)] = &[
     }),
     ("skipACL=yes", |c| c.auth.skip_acl = true),
     ("skipACL=no", |_| {}),
-    ("enableEagerACLCheck=true", |c| c.auth.eager_acl_check = true),
     ("standaloneEnabled=true", |_| {}),
     ("reconfigEnabled=true", |c| c.ensemble.reconfig_enabled = true),
     ("initLimit=5", |c| c.ensemble.init_limit_ticks = limit32(5)),
