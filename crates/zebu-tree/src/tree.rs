@@ -36,6 +36,8 @@ pub struct Tree {
     pub(crate) sessions: BTreeMap<SessionId, i32>,
     /// Ephemeral nodes by session; no session has an empty set.
     pub(crate) ephemerals: SeededMap<SessionId, BTreeSet<Slot>>,
+    /// Number of slots in `ephemerals`.
+    ephemeral_count: usize,
     pub(crate) containers: BTreeSet<Slot>,
     pub(crate) ttl_nodes: BTreeSet<Slot>,
     pub(crate) quotas: Quotas,
@@ -64,6 +66,7 @@ impl Tree {
             acls: AclTable::new(settings.hash_seed),
             sessions: BTreeMap::new(),
             ephemerals: SeededMap::with_hasher(FixedState::with_seed(settings.hash_seed)),
+            ephemeral_count: 0,
             containers: BTreeSet::new(),
             ttl_nodes: BTreeSet::new(),
             quotas: Quotas::default(),
@@ -144,8 +147,8 @@ impl Tree {
 
     /// Number of ordinary ephemeral nodes.
     #[must_use]
-    pub fn ephemeral_count(&self) -> usize {
-        self.ephemerals.values().map(BTreeSet::len).sum()
+    pub const fn ephemeral_count(&self) -> usize {
+        self.ephemeral_count
     }
 
     /// All sessions with their timeouts in milliseconds, by id.
@@ -428,7 +431,8 @@ impl Tree {
         match self.settings.owner_rules.owner(raw) {
             Owner::None => {}
             Owner::Session(session) => {
-                self.ephemerals.entry(session).or_default().insert(slot);
+                let is_new = self.ephemerals.entry(session).or_default().insert(slot);
+                self.ephemeral_count += usize::from(is_new);
             }
             Owner::Container => {
                 self.containers.insert(slot);
@@ -444,7 +448,7 @@ impl Tree {
             Owner::None => {}
             Owner::Session(session) => {
                 if let Some(nodes) = self.ephemerals.get_mut(&session) {
-                    nodes.remove(&slot);
+                    self.ephemeral_count -= usize::from(nodes.remove(&slot));
                     if nodes.is_empty() {
                         self.ephemerals.remove(&session);
                     }
