@@ -17,7 +17,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zebu_node::Close;
 use zebu_proto::jute::Write as _;
 
@@ -133,18 +133,18 @@ impl Word {
 /// Where long words wait for their turn.
 pub(crate) struct WordDesk {
     /// Words that ask the file system.
-    files: Semaphore,
+    files: Arc<Semaphore>,
     /// Words that list connections, sessions or watches, and may be long.
-    listings: Semaphore,
+    listings: Arc<Semaphore>,
 }
 
 impl WordDesk {
     /// One word of each kind at a time: it can keep no more than one core busy, and monitors that ask for `mntr` do not
     /// wait for a listing.
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            files: Semaphore::const_new(1),
-            listings: Semaphore::const_new(1),
+            files: Arc::new(Semaphore::new(1)),
+            listings: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -204,8 +204,8 @@ async fn answer(shared: &Arc<Shared>, conn: &Arc<Conn>, word: Word) -> Option<St
         Word::Srvr => overview::server(shared),
         Word::Srst => overview::reset(shared),
         Word::Hash => overview::digests(shared),
-        Word::Envi => environment::environment(),
         Word::Wchs => watches::summary(shared),
+        Word::Envi => aside(&desk.files, shared, |_| environment::environment()).await?,
         Word::Conf => aside(&desk.files, shared, files::configuration).await?,
         Word::Dirs => aside(&desk.files, shared, files::sizes).await?,
         Word::Mntr => aside(&desk.files, shared, monitor::values).await?,
@@ -227,9 +227,9 @@ async fn answer(shared: &Arc<Shared>, conn: &Arc<Conn>, word: Word) -> Option<St
         Word::Wchc => aside(&desk.listings, shared, watches::by_session).await?,
         Word::Wchp => aside(&desk.listings, shared, watches::by_path).await?,
         Word::Dump => {
-            let _turn = desk.listings.acquire().await.ok()?;
+            let turn = turn(&desk.listings).await?;
             let sessions = dump::sessions(shared).await?;
-            on_another_thread(shared, move |shared| dump::dump(shared, &sessions)).await?
+            on_another_thread(turn, shared, move |shared| dump::dump(shared, &sessions)).await?
         }
         Word::TelnetClose => return None,
     })
@@ -242,21 +242,31 @@ fn is_telnet_close_allowed(shared: &Shared, word: Word) -> bool {
 
 /// Gathers a long answer when its turn has come.
 async fn aside(
-    turns: &Semaphore,
+    turns: &Arc<Semaphore>,
     shared: &Arc<Shared>,
     gather: impl FnOnce(&Shared) -> String + Send + 'static,
 ) -> Option<String> {
-    // The desk is never closed.
-    let _turn = turns.acquire().await.ok()?;
-    on_another_thread(shared, gather).await
+    on_another_thread(turn(turns).await?, shared, gather).await
 }
 
+async fn turn(turns: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    // It is never closed.
+    turns.clone().acquire_owned().await.ok()
+}
+
+/// The turn is over when the work is done, even if the client has gone by then.
 async fn on_another_thread(
+    turn: OwnedSemaphorePermit,
     shared: &Arc<Shared>,
     gather: impl FnOnce(&Shared) -> String + Send + 'static,
 ) -> Option<String> {
     let shared = shared.clone();
-    match tokio::task::spawn_blocking(move || gather(&shared)).await {
+    let work = move || {
+        let answer = gather(&shared);
+        drop(turn);
+        answer
+    };
+    match tokio::task::spawn_blocking(work).await {
         Ok(answer) => Some(answer),
         Err(error) => {
             // The server ends, or the word has a bug that concerns nobody else.
