@@ -15,7 +15,7 @@ use crate::recover::SinkError;
 #[non_exhaustive]
 pub enum StoreError {
     /// The system refused an operation on a file. For a write or a sync this is final: see [`crate::LogWriter`].
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}. {}", path.display(), remedy(source))]
     Io {
         /// What was tried, as a verb.
         action: &'static str,
@@ -170,6 +170,17 @@ impl StoreError {
             path: path.into(),
             source: Arc::new(source),
         }
+    }
+}
+
+/// What to do about an operation that the system refused.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "Make room on that disk and start again",
+        io::ErrorKind::FileTooLarge => "Raise the limit of the size of files (ulimit -f) and start again",
+        io::ErrorKind::PermissionDenied => "Give the user of this process the right to it and start again",
+        io::ErrorKind::ReadOnlyFilesystem => "Mount that disk for writing and start again",
+        _ => "Look after that disk before starting again; the system's log may say more",
     }
 }
 
