@@ -158,7 +158,7 @@ def run_all(address, profile, only, out):
         current.disconnect()
         try:
             # Where connections are scarce, nothing may compete for them.
-            if profile != "limit":
+            if profile not in ("limit", "total"):
                 current.clean_up()
         except Exception as why:
             print(f"!! clean-up failed: {type(why).__name__}", file=out, flush=True)

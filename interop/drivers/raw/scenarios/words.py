@@ -171,12 +171,24 @@ def sorted_groups(lines):
     return [line for head, rest in sorted(groups) for line in [head, *sorted(rest)]]
 
 
+def take(items, item):
+    """Takes the item out of the set, if it is there."""
+    there = item in items
+    items.discard(item)
+    return there
+
+
 @scenario("words/dump", profile="fresh")
 def dump(s):
     c = s.start()
     c.create(s.root + "/e", b"", flags=1)
     c.create(s.root + "/f", b"", flags=1)
     lines = masked(s, ask(s, b"dump"))
+    # A Java server may list a connection after its end: when it closes a connection of which it still reads.
+    own = f"sessionId: {s.canon.session(c.session)}"
+    asking = "sessionId: 0x0"
+    connections = {line for line in lines if line.startswith("\tip:") and line.endswith((own, asking))}
+    lines = [line for line in lines if not line.startswith("\tip:") or take(connections, line)]
     # A session's paths come in hash order, connections by their expiry.
     for lead in ("\t/", "\tip:"):
         group = sorted(line for line in lines if line.startswith(lead))
