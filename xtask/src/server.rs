@@ -52,6 +52,8 @@ pub struct ServerConfig {
     pub tick_ms: u32,
     /// System properties, given to either product with `-D`; for Java also heap and flags.
     pub java: JavaOptions,
+    /// Variables of the server's environment, beside those of this program.
+    pub environment: Vec<(String, String)>,
 }
 
 impl ServerConfig {
@@ -65,6 +67,7 @@ impl ServerConfig {
             lines: vec!["4lw.commands.whitelist=*".to_owned()],
             tick_ms: 2000,
             java: JavaOptions::default(),
+            environment: Vec::new(),
         })
     }
 
@@ -133,6 +136,7 @@ impl Server {
             Product::Java(version) => java::command(workspace, version, &config.java, java::SERVER_MAIN)?,
         };
         command.arg(&file).current_dir(dir);
+        command.envs(config.environment.iter().map(|(name, value)| (name, value)));
         let log = dir.join(format!("{}.log", product.name()));
         let process = Process::spawn(&product.name(), &mut command, &log)?;
         Ok(Self {

@@ -89,6 +89,12 @@ pub const STEPS: &[Step] = &[
         run: interop::crash::run,
     },
     Step {
+        name: "disk-faults",
+        what: "a full or failing disk ends zebu with the documented exit code, and nothing acknowledged is lost",
+        needs: &[Need::CClient],
+        run: interop::crash::faults::run,
+    },
+    Step {
         name: "datadir",
         what: "data directories go from Java 3.8.0 to zebu to Java 3.9 and back, and all find the same in them",
         needs: &[Need::Java, Need::DebianZooKeeper, Need::MavenZooKeeper],

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use tempfile::TempDir;
 
 use crate::interop::client::{Answer, Op, Session};
@@ -50,6 +51,8 @@ enum End {
     Stop,
     /// Asked to stop, and killed while it does.
     StopAndKill,
+    /// Left to end by itself, because its disk fails.
+    Fault,
 }
 
 /// What rounds add up to.
@@ -91,6 +94,8 @@ pub(super) struct Life {
     config: ServerConfig,
     separate_log: bool,
     server: Option<Server>,
+    /// How the last server ended.
+    last_status: Option<ExitStatus>,
     started: Instant,
     workers: Vec<Worker>,
     mayflies: Vec<Mayfly>,
@@ -122,6 +127,7 @@ impl Life {
             config,
             separate_log: setup.separate_log,
             server: None,
+            last_status: None,
             started: Instant::now(),
             workers,
             mayflies: Vec::new(),
@@ -214,7 +220,7 @@ impl Life {
         self.mayflies.push(mayfly);
         let newest = &self.newest;
         let workers = &mut self.workers;
-        let (closings, ended, complaints) = thread::scope(|scope| {
+        let (closings, ended, complaints, status) = thread::scope(|scope| {
             let threads: Vec<_> = workers
                 .iter_mut()
                 .zip(sessions)
@@ -223,6 +229,7 @@ impl Life {
             let closer = scope.spawn(move || Closings::run(address, round));
             thread::sleep(Duration::from_millis(load_ms));
             let ended = end_server(&mut server, end, Duration::from_millis(stop_ms));
+            let status = server.process().ended().ok().flatten();
             let at = Instant::now();
             let mut complaints = Vec::new();
             for thread in threads {
@@ -233,8 +240,9 @@ impl Life {
                 }
             }
             let closings = closer.join().unwrap_or_default();
-            ended.map(|()| (closings, at, complaints))
+            ended.map(|()| (closings, at, complaints, status))
         })?;
+        self.last_status = status;
         if let Some(complaint) = complaints.into_iter().next() {
             bail!(complaint);
         }
@@ -244,6 +252,61 @@ impl Life {
             .map(|worker| worker.unanswered.len() as u64)
             .sum::<u64>();
         Ok((closings, ended))
+    }
+
+    /// Restarts the server with this environment, lets it run under load until its disk fails, starts it again on a
+    /// disk that is well, and judges. The server must end with `code` and say `words`.
+    pub(super) fn fail(&mut self, environment: &[(String, String)], code: i32, words: &[&str]) -> Result<String> {
+        if let Some(server) = self.server.take() {
+            server.stop()?;
+        }
+        self.config.environment = environment.to_vec();
+        let started = self.start();
+        self.config.environment.clear();
+        started?;
+        let (closings, ended) = self.load_until(End::Fault)?;
+        self.figures.rounds += 1;
+        self.mayflies.retain(|mayfly| mayfly.was_alive(ended));
+        let said = self.ended_with(code, words)?;
+        self.start()?;
+        self.judge(&closings, Promise::Acknowledged)?;
+        Ok(said)
+    }
+
+    /// The same for a server whose disk fails before it serves.
+    pub(super) fn fail_at_start(
+        &mut self,
+        environment: &[(String, String)],
+        code: i32,
+        words: &[&str],
+    ) -> Result<String> {
+        if let Some(server) = self.server.take() {
+            server.kill()?;
+        }
+        self.config.environment = environment.to_vec();
+        let launched = Server::launch(&self.workspace, Product::Zebu, self.dir.path(), &self.config);
+        self.config.environment.clear();
+        let status = launched?.process().wait(END_WITHIN)?;
+        self.last_status = Some(status);
+        let said = self.ended_with(code, words)?;
+        self.start()?;
+        self.judge(&Closings::default(), Promise::Acknowledged)?;
+        Ok(said)
+    }
+
+    /// The error that the last server ended with, if it is the right one.
+    fn ended_with(&self, code: i32, words: &[&str]) -> Result<String> {
+        let status = self.last_status.context("no server has ended by itself")?;
+        let log = self.server_log();
+        let error = log.lines().rfind(|line| line.contains("ERROR")).unwrap_or_default();
+        ensure!(
+            status.code() == Some(code),
+            "ended with {status} in place of {code}:\n{log}"
+        );
+        for word in words {
+            ensure!(error.contains(word), "the error does not say {word:?}: {error}\n{log}");
+        }
+        Ok(error.to_owned())
     }
 
     fn kill_while_it_recovers(&mut self) -> Result<()> {
@@ -394,6 +457,10 @@ fn end_server(server: &mut Server, end: End, before_kill: Duration) -> Result<()
             server.process().signal(rustix::process::Signal::TERM)?;
             thread::sleep(before_kill);
             server.process().kill()
+        }
+        End::Fault => {
+            server.process().wait(END_WITHIN)?;
+            Ok(())
         }
     }
 }
