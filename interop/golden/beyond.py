@@ -144,3 +144,11 @@ def refusals(beyond):
     beyond.ask("multi/bad-flags", "multi", wire.multi_body([("create", wire.create_body("/raw/t", b"", flags=7))]))
     beyond.ask("exists/any-true", "exists", ustring("/raw") + boolean(7))
     beyond.end("refusals")
+
+
+def record_unidentified(trace):
+    """At a server that serves only those who have shown who they are."""
+    beyond = Beyond(trace)
+    beyond.open("unidentified")
+    beyond.ask("error/unidentified", "getData", wire.path_watch_body("/", False))
+    beyond.closed()

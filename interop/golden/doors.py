@@ -80,8 +80,7 @@ class Door:
                 if not self.is_open:
                     client.close()
                     continue
-                self.trace.connections += 1
-                self.passing.append(Passing(self.trace, self.trace.connections, client))
+                self.passing.append(Passing(self.trace, client))
 
     def cut(self):
         """Ends all connections and lets none in until `restore`."""
@@ -103,9 +102,9 @@ class Door:
 class Passing:
     """One connection, passed on."""
 
-    def __init__(self, trace, number, client):
+    def __init__(self, trace, client):
         self.trace = trace
-        self.number = number
+        self.number = None
         self.client = client
         self.server = socket.create_connection(("127.0.0.1", trace.server_port))
         for side in (self.client, self.server):
@@ -136,7 +135,11 @@ class Passing:
         """Called with the trace's lock held."""
         if not self.connected[direction]:
             self.connected[direction] = True
-            if direction == "<":
+            if direction == ">":
+                # Not before: a client may look whether anybody is there, and say nothing.
+                self.trace.connections += 1
+                self.number = self.trace.connections
+            else:
                 self.session = struct.unpack_from(">q", payload, 8)[0]
                 self.trace.named.setdefault((self.session, 0), self.trace.name)
                 # Who closes first after a refusal is chance.
@@ -165,7 +168,7 @@ class Passing:
         if self.is_over:
             return
         self.is_over = True
-        if not self.is_closing:
+        if not self.is_closing and self.connected[">"]:
             self.trace.note(self.number, "x", how)
         for side in (self.client, self.server):
             try:

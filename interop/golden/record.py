@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Records what a standalone Java server and its clients say to each other, and what the server writes.
+"""Records what Java servers and clients say to each other, and what the servers write.
 
-    record.py RELEASE CLASS-PATH OUT
+    record.py RELEASE CLASS-PATH OUT [PART ...]
 
-writes OUT/wire-RELEASE.txt, OUT/log-RELEASE.txt and OUT/snapshot-RELEASE.txt. The class path holds the release's
-server and client.
+writes OUT/*-RELEASE.txt. The class path holds the release's server and client. Parts: standalone, ensemble, secured;
+all of them unless named.
 """
 
 import pathlib
@@ -13,58 +13,141 @@ import sys
 import tempfile
 
 import beyond
-import doors
 import files
-from server import Server
+from doors import Trace, serve_control
+from server import Server, ensemble
 
 HERE = pathlib.Path(__file__).parent
-CONFIG = ["tickTime=500", "maxSessionTimeout=60000"]
-FLAGS = [
-    "zookeeper.extendedTypesEnabled=true",
-    "zookeeper.enforceQuota=true",
-    # Containers stay for as long as the recording takes.
-    "znode.container.checkIntervalMs=3600000",
-]
+# The digest of super:driver.
+SUPER = "zookeeper.DigestAuthenticationProvider.superDigest=super:r57XhibgF/CBKQmhRwxP4ixCwJ8="
+JAAS = """
+Server { org.apache.zookeeper.server.auth.DigestLoginModule required user_bob="secret"; };
+Client { org.apache.zookeeper.server.auth.DigestLoginModule required username="bob" password="secret"; };
+Wrong { org.apache.zookeeper.server.auth.DigestLoginModule required username="bob" password="guess"; };
+"""
+CLOSE_SESSION, DELETE_CONTAINER = -11, 20
 
 
-def run_java(class_path, folder, main, *arguments):
-    subprocess.run(["javac", "-cp", class_path, "-d", folder, *HERE.glob("*.java")], check=True)
-    flags = ["-Dfile.encoding=UTF-8", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"]
-    subprocess.run(["java", *flags, "-cp", f"{class_path}:{folder}", main, *arguments], check=True)
+class Recording:
+    """One part's folder, and the files that come of it."""
+
+    def __init__(self, release, class_path, out, folder):
+        self.release, self.class_path, self.out = release, class_path, out
+        self.folder = pathlib.Path(folder)
+        self.classes = self.folder / "classes"
+        self.classes.mkdir()
+        subprocess.run(["javac", "-cp", class_path, "-d", self.classes, *HERE.glob("*.java")], check=True)
+
+    def java(self, trace, main, *flags):
+        """Runs a program of steps."""
+        command = ["java", "-Dfile.encoding=UTF-8", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"]
+        command += [f"-D{flag}" for flag in flags]
+        command += ["-cp", f"{self.class_path}:{self.classes}", main, str(serve_control(trace))]
+        subprocess.run(command, check=True)
+
+    def write(self, kind, what, lines):
+        path = self.out / f"{kind}-{self.release}.txt"
+        head = f"# {what}, release {self.release}. Made by interop/golden; README.md says how to read it.\n"
+        path.write_text(head + "".join(line + "\n" for line in lines))
 
 
-def write(path, kind, release, lines):
-    head = f"# {kind}, release {release}. Made by interop/golden; README.md says how to read it.\n"
-    path.write_text(head + "".join(line + "\n" for line in lines))
-
-
-def record(release, class_path, out):
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(class_path, pathlib.Path(folder) / "server", CONFIG, FLAGS)
-        try:
-            server.start()
-            trace = doors.Trace(server.port)
-            run_java(class_path, folder, "Session", str(doors.serve_control(trace)))
-            beyond.record(trace)
-            server.stop()
-            server.start()
-        finally:
-            server.stop()
-        write(out / f"wire-{release}.txt", "Frames between clients and a standalone server", release, trace.lines)
-        write(out / f"log-{release}.txt", "Records of a standalone server's log", release, log_lines(server, trace))
-        snapshot = server.files("snapshot")[-1]
-        parts = [f"{name} {part.hex()}" for name, part in files.snapshot_parts(snapshot)]
-        write(out / f"snapshot-{release}.txt", "Parts of a standalone server's snapshot", release, parts)
+def standalone(recording):
+    config = ["tickTime=500", "maxSessionTimeout=60000"]
+    flags = [
+        "zookeeper.extendedTypesEnabled=true",
+        "zookeeper.enforceQuota=true",
+        # Containers stay for as long as the recording takes.
+        "znode.container.checkIntervalMs=3600000",
+    ]
+    server = Server(recording.class_path, recording.folder / "server", config, flags)
+    try:
+        server.start()
+        trace = Trace(server.port)
+        recording.java(trace, "Session")
+        beyond.record(trace)
+        server.stop()
+        server.start()
+    finally:
+        server.stop()
+    recording.write("wire", "Frames between clients and a standalone server", trace.lines)
+    recording.write("log", "Records of a standalone server's log", log_lines(server, trace))
+    snapshot = server.files("snapshot")[-1]
+    parts = [f"{name} {part.hex()}" for name, part in files.snapshot_parts(snapshot)]
+    recording.write("snapshot", "Parts of a standalone server's snapshot", parts)
 
 
 def log_lines(server, trace):
     for path in server.files("log"):
-        for session, cxid, zxid, _kind, record in files.log_records(path):
+        for session, cxid, zxid, kind, record in files.log_records(path):
             name = trace.named.get((session, cxid), "server")
+            if cxid == 0 and kind == CLOSE_SESSION:
+                name = "server/expired"
+            elif cxid == 0 and kind == DELETE_CONTAINER:
+                name = "server/container"
             yield f"{name} {zxid:#x} {record.hex()}"
 
 
-if __name__ == "__main__":
-    if len(sys.argv) != 4:
+def in_ensemble(recording):
+    config = ["tickTime=500", "initLimit=20", "syncLimit=20", "reconfigEnabled=true", "standaloneEnabled=false"]
+    flags = [SUPER, "zookeeper.extendedTypesEnabled=true", "znode.container.checkIntervalMs=200"]
+    servers = ensemble(recording.class_path, recording.folder, config, flags)
+    try:
+        for server in servers:
+            server.start(mode=None)
+        for server in servers:
+            server.wait(b"Mode: leader", b"Mode: follower")
+        leader = next(server for server in servers if server.serves(b"Mode: leader"))
+        trace = Trace(leader.port)
+        other = next(server for server in servers if server is not leader)
+        recording.java(trace, "Ensemble", f"other={other.sid}", f"address={other.address}")
+        for server in servers:
+            server.stop()
+        # One of three is none: with these settings it serves those who only read.
+        leader.flags.append("readonlymode.enabled=true")
+        leader.configure("localSessionsEnabled=true")
+        leader.start(mode=b"Mode: read-only")
+        recording.java(trace, "ReadOnly")
+    finally:
+        for server in servers:
+            server.stop()
+    recording.write("wire-ensemble", "Frames between clients and the leader of three servers", trace.lines)
+    recording.write("log-ensemble", "Records of the log of the leader of three servers", log_lines(leader, trace))
+
+
+def secured(recording):
+    jaas = recording.folder / "jaas.conf"
+    jaas.write_text(JAAS)
+    login = f"java.security.auth.login.config={jaas}"
+    flags = [
+        login,
+        "zookeeper.authProvider.sasl=org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
+        "zookeeper.fips-mode=false",
+        "zookeeper.enforce.auth.enabled=true",
+        "zookeeper.enforce.auth.schemes=sasl",
+    ]
+    server = Server(recording.class_path, recording.folder / "server", ["tickTime=500"], flags)
+    try:
+        server.start()
+        trace = Trace(server.port)
+        recording.java(trace, "Secured", login, "zookeeper.fips-mode=false")
+        beyond.record_unidentified(trace)
+    finally:
+        server.stop()
+    what = "a server that wants SASL, without TTL nodes"
+    recording.write("wire-secured", f"Frames between clients and {what}", trace.lines)
+    recording.write("log-secured", f"Records of the log of {what}", log_lines(server, trace))
+
+
+PARTS = {"standalone": standalone, "ensemble": in_ensemble, "secured": secured}
+
+
+def main(arguments):
+    if len(arguments) < 3:
         sys.exit(__doc__)
-    record(sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3]))
+    for part in arguments[3:] or PARTS:
+        with tempfile.TemporaryDirectory() as folder:
+            PARTS[part](Recording(arguments[0], arguments[1], pathlib.Path(arguments[2]), folder))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

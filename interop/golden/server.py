@@ -36,14 +36,21 @@ class Server:
         self.class_path = class_path
         self.folder = pathlib.Path(folder)
         self.port = port or free_port()
-        self.flags = flags
+        self.flags = list(flags)
         self.process = None
+        self.sid = None
+        self.address = None
         shutil.rmtree(self.folder, ignore_errors=True)
         (self.folder / "data").mkdir(parents=True)
         lines = [f"dataDir={self.folder}/data", "admin.enableServer=false", "4lw.commands.whitelist=*", *config]
         if not any(line.startswith("server.") for line in config):
             lines += [f"clientPort={self.port}", "clientPortAddress=127.0.0.1"]
         (self.folder / "zoo.cfg").write_text("\n".join(lines) + "\n")
+
+    def configure(self, line):
+        """One more line for the next start."""
+        with open(self.folder / "zoo.cfg", "a") as config:
+            config.write("\n" + line + "\n")
 
     def start(self, mode=b"Mode: standalone"):
         """Starts it and waits until it serves in this mode; None: does not wait."""
@@ -62,12 +69,15 @@ class Server:
     def wait(self, *modes):
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
-            if any(mode in answers(self.port, b"srvr") for mode in modes):
+            if any(self.serves(mode) for mode in modes):
                 return
             if self.process.poll() is not None:
                 break
             time.sleep(0.1)
         raise TimeoutError(f"the server does not serve: see {self.folder}/server.out")
+
+    def serves(self, mode):
+        return mode in answers(self.port, b"srvr")
 
     def stop(self):
         if self.process is not None:
@@ -79,3 +89,20 @@ class Server:
         """Its log or snapshot files, in order of their numbers."""
         files = (self.folder / "data" / "version-2").glob(kind + ".*")
         return sorted(files, key=lambda path: int(path.name.split(".")[1], 16))
+
+
+def ensemble(class_path, folder, config, flags):
+    """Three servers that are to be one ensemble, not started."""
+    ports = [(free_port(), free_port(), free_port()) for _ in range(3)]
+    addresses = {
+        sid: f"127.0.0.1:{quorum}:{election}:participant;127.0.0.1:{client}"
+        for sid, (quorum, election, client) in enumerate(ports, 1)
+    }
+    members = [f"server.{sid}={address}" for sid, address in addresses.items()]
+    servers = []
+    for sid, address in addresses.items():
+        server = Server(class_path, folder / f"server-{sid}", config + members, flags, ports[sid - 1][2])
+        server.sid, server.address = sid, address
+        (server.folder / "data" / "myid").write_text(f"{sid}\n")
+        servers.append(server)
+    return servers

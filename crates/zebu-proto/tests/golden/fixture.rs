@@ -32,41 +32,55 @@ pub(crate) struct Named {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// What was recorded from one server.
+/// What was recorded together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Setup {
+    /// A standalone server and everything that it can be asked.
+    Standalone,
+    /// The leader of three servers, and the same server once it was alone.
+    Ensemble,
+    /// A standalone server that wants SASL and has no TTL nodes.
+    Secured,
+}
+
+/// One recording.
 pub(crate) struct Run {
     pub(crate) release: Release,
     pub(crate) frames: Vec<Frame>,
-    /// The records of its log, the first is that of zxid 1.
+    /// The records of the log, the first is that of counter 1.
     pub(crate) log: Vec<Named>,
+    /// The parts of the standalone server's snapshot.
     pub(crate) snapshot: Vec<Named>,
 }
 
+/// The text of a fixture of each release.
+macro_rules! texts {
+    ($kind:literal) => {
+        [
+            include_str!(concat!("../../testdata/", $kind, "-3.8.0.txt")),
+            include_str!(concat!("../../testdata/", $kind, "-3.9.5.txt")),
+        ]
+    };
+}
+
 /// Runs a check for each release.
-pub(crate) fn each_release(check: impl Fn(&Run)) {
-    check(&Run::load(
-        Release::V380,
-        include_str!("../../testdata/wire-3.8.0.txt"),
-        include_str!("../../testdata/log-3.8.0.txt"),
-        include_str!("../../testdata/snapshot-3.8.0.txt"),
-    ));
-    check(&Run::load(
-        Release::V395,
-        include_str!("../../testdata/wire-3.9.5.txt"),
-        include_str!("../../testdata/log-3.9.5.txt"),
-        include_str!("../../testdata/snapshot-3.9.5.txt"),
-    ));
+pub(crate) fn each_release(setup: Setup, check: impl Fn(&Run)) {
+    let (wire, log, snapshot) = match setup {
+        Setup::Standalone => (texts!("wire"), texts!("log"), texts!("snapshot")),
+        Setup::Ensemble => (texts!("wire-ensemble"), texts!("log-ensemble"), [""; 2]),
+        Setup::Secured => (texts!("wire-secured"), texts!("log-secured"), [""; 2]),
+    };
+    for (index, release) in [Release::V380, Release::V395].into_iter().enumerate() {
+        check(&Run {
+            release,
+            frames: lines(wire[index]).filter_map(frame).collect(),
+            log: lines(log[index]).map(named).collect(),
+            snapshot: lines(snapshot[index]).map(named).collect(),
+        });
+    }
 }
 
 impl Run {
-    fn load(release: Release, wire: &'static str, log: &'static str, snapshot: &'static str) -> Self {
-        Self {
-            release,
-            frames: lines(wire).filter_map(frame).collect(),
-            log: lines(log).map(named).collect(),
-            snapshot: lines(snapshot).map(named).collect(),
-        }
-    }
-
     /// The session that was opened as the `n`th; the first is 0.
     pub(crate) fn session(&self, n: i64) -> SessionId {
         SessionId(i64::from_be_bytes(self.log[0].bytes[..8].try_into().unwrap()) + n)
@@ -74,7 +88,8 @@ impl Run {
 
     /// When a transaction was proposed, by its header in the log: wall-clock milliseconds.
     pub(crate) fn time(&self, zxid: i64) -> i64 {
-        let record = &self.log[usize::try_from(zxid).unwrap() - 1].bytes;
+        let counter = usize::try_from(Zxid(zxid).counter()).unwrap();
+        let record = &self.log[counter - 1].bytes;
         assert_eq!(record[12..20], zxid.to_be_bytes());
         i64::from_be_bytes(record[20..28].try_into().unwrap())
     }
@@ -93,7 +108,7 @@ impl Run {
 }
 
 /// The lines of a fixture.
-pub(crate) fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
+fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
     text.lines().filter(|line| !line.starts_with('#'))
 }
 
@@ -114,7 +129,7 @@ fn frame(line: &'static str) -> Option<Frame> {
 }
 
 /// A line whose first word is a name and whose last word is bytes.
-pub(crate) fn named(line: &'static str) -> Named {
+fn named(line: &'static str) -> Named {
     Named {
         name: line.split_once(' ').unwrap().0,
         bytes: unhex(line.rsplit_once(' ').unwrap().1),

@@ -4,7 +4,7 @@ use zebu_proto::jute::{Reader, Write};
 use zebu_proto::snapshot::{ACL_KEY_OPEN, END_MARK, HEADER, NodeRecord, encode_node};
 use zebu_proto::{Acl, AclList, Owner, OwnerRules, Perms, StatPersisted, Zxid};
 
-use super::fixture::{Release, Run, each_release, hex};
+use super::fixture::{Release, Run, Setup, each_release, hex};
 
 fn part<'a>(run: &'a Run, name: &str) -> &'a [u8] {
     &run.snapshot.iter().find(|part| part.name == name).unwrap().bytes
@@ -24,7 +24,7 @@ fn stat(run: &Run, created: i64, changed: i64) -> StatPersisted {
 
 #[test]
 fn header_and_end_mark() {
-    each_release(|run| {
+    each_release(Setup::Standalone, |run| {
         assert_eq!(hex(part(run, "header")), hex(&HEADER));
         let mut end = Reader::new(part(run, "end"));
         assert_eq!(NodeRecord::decode(&mut end).unwrap(), None);
@@ -37,7 +37,7 @@ fn header_and_end_mark() {
 
 #[test]
 fn sessions() {
-    each_release(|run| {
+    each_release(Setup::Standalone, |run| {
         let mut bytes = Vec::new();
         bytes.int(1);
         bytes.long(run.session(10).0);
@@ -59,7 +59,7 @@ fn acl_table() {
         ),
         (5, AclList::new(vec![Acl::new(Perms::ALL, "digest", BOB)])),
     ];
-    each_release(|run| {
+    each_release(Setup::Standalone, |run| {
         let mut reader = Reader::new(part(run, "acls"));
         assert_eq!(reader.int("map").unwrap(), 4);
         let mut bytes = Vec::new();
@@ -77,7 +77,7 @@ fn acl_table() {
 
 #[test]
 fn every_node_is_written_as_it_was_read() {
-    each_release(|run| {
+    each_release(Setup::Standalone, |run| {
         let nodes = run.snapshot.iter().filter(|part| part.name.starts_with("node"));
         let mut count = 0;
         for part in nodes {
@@ -100,7 +100,7 @@ fn nodes_of_every_kind() {
         extended_types: true,
         emulate_353: false,
     };
-    each_release(|run| {
+    each_release(Setup::Standalone, |run| {
         let check = |name: &str, path: &str, data: Option<&[u8]>, acl_key, owner, stat: StatPersisted| {
             let node = NodeRecord::decode(&mut Reader::new(part(run, name))).unwrap().unwrap();
             let stat = StatPersisted {
@@ -179,7 +179,7 @@ fn nodes_of_every_kind() {
 /// The digest is that of the log's last transaction that carries one; 3.9 says once more where the snapshot ends.
 #[test]
 fn what_stands_behind_the_nodes() {
-    each_release(|run| {
+    each_release(Setup::Standalone, |run| {
         let left_open = run.log.iter().find(|record| record.name == "create/left-open").unwrap();
         let mut digest = Vec::new();
         digest.long(0x5d);

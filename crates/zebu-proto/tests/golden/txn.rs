@@ -4,7 +4,7 @@ use zebu_proto::jute::Reader;
 use zebu_proto::txn::{CreateTxn, CreateTxnKind, Txn, TxnDigest, TxnHeader, TxnRecord};
 use zebu_proto::{Acl, AclList, ErrorCode, OpCode, Perms, Value, WallMillis, Xid, Zxid};
 
-use super::fixture::{Run, each_release, hex};
+use super::fixture::{Run, Setup, each_release, hex};
 
 /// `bob:pw` as an identity.
 const BOB: &str = "bob:ikIaKsbtGweaHnb/jKn7OHqbunM=";
@@ -48,7 +48,7 @@ fn create(kind: CreateTxnKind, path: &str, data: &[u8], parent_cversion: i32) ->
 
 #[test]
 fn every_record_is_written_as_it_was_read() {
-    each_release(|run| {
+    each_release(Setup::Standalone, |run| {
         for (index, record) in run.log.iter().enumerate() {
             let read = TxnRecord::decode(&record.bytes).unwrap();
             assert_eq!(read.header.zxid, Zxid(i64::try_from(index).unwrap() + 1));
@@ -60,7 +60,7 @@ fn every_record_is_written_as_it_was_read() {
 
 #[test]
 fn sessions() {
-    each_release(|run| {
+    each_release(Setup::Standalone, |run| {
         check(run, "connect/new", 0, 0, 1, Txn::CreateSession { timeout_ms: 30_000 });
         let paths = Some(Vec::new());
         check(run, "close/no-ephemerals", 1, 1, 3, Txn::CloseSession { paths });
@@ -73,7 +73,7 @@ fn sessions() {
 fn creates() {
     let plain = CreateTxnKind::Create { ephemeral: false };
     let ephemeral = CreateTxnKind::Create { ephemeral: true };
-    each_release(|run| {
+    each_release(Setup::Standalone, |run| {
         let check = |name, cxid, zxid, txn| check(run, name, 0, cxid, zxid, txn);
         check("create/persistent", 1, 4, create(plain, "/app", b"persistent", 1));
         check("create/ephemeral", 2, 5, create(ephemeral, "/app/e", b"ephemeral", 1));
@@ -109,7 +109,7 @@ fn creates() {
 
 #[test]
 fn creates_with_null_data_and_with_acls() {
-    each_release(|run| {
+    each_release(Setup::Standalone, |run| {
         let create = |path: &str, data, acl, parent_cversion| {
             Txn::Create(CreateTxn {
                 kind: CreateTxnKind::Create { ephemeral: false },
@@ -141,7 +141,7 @@ fn creates_with_null_data_and_with_acls() {
 
 #[test]
 fn sets_and_deletes() {
-    each_release(|run| {
+    each_release(Setup::Standalone, |run| {
         let set = |path: &str, data: Option<&[u8]>, version| Txn::SetData {
             path: path.into(),
             data: Value::from_option(data),
@@ -174,7 +174,7 @@ fn multis() {
     let plain = CreateTxnKind::Create { ephemeral: false };
     let ephemeral = CreateTxnKind::Create { ephemeral: true };
     let ttl = CreateTxnKind::Ttl { ttl_ms: 5_000_000 };
-    each_release(|run| {
+    each_release(Setup::Standalone, |run| {
         let elements = vec![
             // A check says which version follows the one that it asked for.
             Txn::Check {
@@ -206,7 +206,7 @@ fn multis() {
 
 #[test]
 fn refusals() {
-    each_release(|run| {
+    each_release(Setup::Standalone, |run| {
         for (name, cxid, zxid, code) in [
             ("error/no-node-create", 85, 0x36, ErrorCode::NoNode),
             ("error/node-exists", 86, 0x37, ErrorCode::NodeExists),
@@ -220,11 +220,58 @@ fn refusals() {
     });
 }
 
+#[test]
+fn what_only_ensembles_and_servers_themselves_write() {
+    each_release(Setup::Ensemble, |run| {
+        for record in &run.log {
+            let read = TxnRecord::decode(&record.bytes).unwrap();
+            assert_eq!(hex(&read.to_vec()), hex(&record.bytes), "{}", record.name);
+        }
+        let timeout_ms = 10_000;
+        check(
+            run,
+            "connect/new",
+            0,
+            0,
+            0x1_0000_0001,
+            Txn::CreateSession { timeout_ms },
+        );
+        let err = ErrorCode::NewConfigNoQuorum.code();
+        check(run, "reconfig/no-quorum", 0, 5, 0x1_0000_0006, Txn::Error { err });
+        // The session's own number stands in the record, with no request's.
+        let paths = Some(vec!["/app/e".into()]);
+        check(run, "server/expired", 1, 0, 0x1_0000_000b, Txn::CloseSession { paths });
+        let txn = Txn::DeleteContainer { path: "/app/c".into() };
+        // Session 0, as a distance from the first.
+        let nobody = -run.session(0).0;
+        check(run, "server/container", nobody, 0, 0x1_0000_000f, txn);
+    });
+}
+
+/// The version stays where it starts; the configuration holds its own.
+#[test]
+fn reconfigs() {
+    each_release(Setup::Ensemble, |run| {
+        let record = run.log.iter().find(|record| record.name == "reconfig/leave").unwrap();
+        let mut reader = Reader::new(&record.bytes[TxnHeader::BYTES..]);
+        assert_eq!(reader.required_string("path").unwrap(), "/zookeeper/config");
+        let config = reader.buffer("data").unwrap().unwrap();
+        assert!(config.starts_with(b"server.2=127.0.0.1:"));
+        assert!(config.ends_with(b"\nversion=100000007"));
+        let txn = Txn::Reconfig {
+            path: "/zookeeper/config".into(),
+            data: config.into(),
+            version: -1,
+        };
+        check(run, "reconfig/leave", 0, 6, 0x1_0000_0007, txn);
+    });
+}
+
 /// No running server writes this record any more: its bytes follow from the definition of `CreateTxnV0` alone, which is
 /// that of `CreateTxn` without its last field.
 #[test]
 fn a_create_of_releases_before_3_4() {
-    each_release(|run| {
+    each_release(Setup::Standalone, |run| {
         let record = run.log.iter().find(|record| record.name == "create/ephemeral").unwrap();
         let without_digest = &record.bytes[..record.bytes.len() - TxnDigest::BYTES];
         let v0 = &without_digest[..without_digest.len() - 4];
@@ -237,7 +284,7 @@ fn a_create_of_releases_before_3_4() {
 
 #[test]
 fn opcodes_of_transactions_are_those_of_requests() {
-    each_release(|run| {
+    each_release(Setup::Standalone, |run| {
         let ops: Vec<OpCode> = run
             .log
             .iter()

@@ -72,18 +72,7 @@ fn create_frames() {
                 },
             ),
         );
-        s.request(
-            "ttl",
-            14,
-            &Request::Create(CreateRequest {
-                op: OpCode::CreateTtl,
-                path: path("/app/ttl"),
-                data: Some(b"ttl"),
-                acl: RequestedAcl::List(AclList::OPEN),
-                flags: 5,
-                ttl_ms: 86_400_000,
-            }),
-        );
+        s.request("ttl", 14, &create_with_ttl("/app/ttl", Some(b"ttl"), 5, 86_400_000));
         s.reply(
             "ttl",
             14,
@@ -99,14 +88,7 @@ fn create_frames() {
         s.request(
             "ttl-sequential",
             15,
-            &Request::Create(CreateRequest {
-                op: OpCode::CreateTtl,
-                path: path("/app/ttl-"),
-                data: Some(b"ttl"),
-                acl: RequestedAcl::List(AclList::OPEN),
-                flags: 6,
-                ttl_ms: 1_099_511_627_775,
-            }),
+            &create_with_ttl("/app/ttl-", Some(b"ttl"), 6, 0xff_ffff_ffff),
         );
         s.reply(
             "ttl-sequential",

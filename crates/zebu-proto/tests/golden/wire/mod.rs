@@ -1,12 +1,14 @@
-//! The frames between clients and a standalone server, group by group.
+//! The frames between clients and servers.
 
 mod connect;
 mod create;
+mod ensemble;
 mod error;
 mod multi;
 mod read;
 mod reply;
 mod request;
+mod secured;
 mod watch;
 mod write;
 
@@ -21,10 +23,10 @@ use zebu_proto::session::password;
 use zebu_proto::{ErrorCode, OpCode, SessionId, Xid, Zxid};
 
 use self::reply::Body;
-use super::fixture::{Direction, Frame, Release, Run, each_release, hex};
+use super::fixture::{Direction, Frame, Release, Run, Setup, each_release, hex};
 use super::request_bytes;
 
-/// Every group of the wire fixtures; each is the subject of one test.
+/// Every group of the standalone server's fixture; each is the subject of one test.
 const GROUPS: [&str; 30] = [
     "add-watch",
     "auth",
@@ -58,33 +60,40 @@ const GROUPS: [&str; 30] = [
     "who-am-i",
 ];
 
-/// The frames of one group, to be matched one after the other until none is left.
+/// Frames to be matched one after the other until none is left.
 struct Script<'a> {
     run: &'a Run,
-    group: &'a str,
+    /// What stands before the names of steps.
+    prefix: &'a str,
     frames: VecDeque<&'a Frame>,
 }
 
 /// Checks all frames of a group, of each release.
 fn group(name: &str, check: impl Fn(&mut Script<'_>)) {
     assert!(GROUPS.contains(&name));
-    each_release(|run| {
-        let is_member = |frame: &&Frame| frame.name.split('/').next() == Some(name);
-        let mut script = Script {
-            run,
-            group: name,
-            frames: run.frames.iter().filter(is_member).collect(),
-        };
-        assert!(!script.frames.is_empty());
-        check(&mut script);
-        let left: Vec<_> = script.frames.iter().map(|frame| frame.name).collect();
-        assert!(left.is_empty(), "{:?}: nobody looked at {left:?}", run.release);
+    let prefix = format!("{name}/");
+    each_release(Setup::Standalone, |run| {
+        let is_member = |frame: &&Frame| frame.name.starts_with(&prefix);
+        check_all(run, &prefix, run.frames.iter().filter(is_member).collect(), &check);
     });
+}
+
+/// Checks all frames of a recording, of each release. Names of steps carry their groups.
+fn recording(setup: Setup, check: impl Fn(&mut Script<'_>)) {
+    each_release(setup, |run| check_all(run, "", run.frames.iter().collect(), &check));
+}
+
+fn check_all<'a>(run: &'a Run, prefix: &'a str, frames: VecDeque<&'a Frame>, check: impl Fn(&mut Script<'_>)) {
+    assert!(!frames.is_empty());
+    let mut script = Script { run, prefix, frames };
+    check(&mut script);
+    let left: Vec<_> = script.frames.iter().map(|frame| frame.name).collect();
+    assert!(left.is_empty(), "{:?}: nobody looked at {left:?}", run.release);
 }
 
 #[test]
 fn every_group_has_its_test() {
-    each_release(|run| {
+    each_release(Setup::Standalone, |run| {
         let groups: BTreeSet<&str> = run
             .frames
             .iter()
@@ -99,10 +108,10 @@ impl<'a> Script<'a> {
         self.run.release == Release::V380
     }
 
-    /// Takes the next frame of this step (by the part of its name behind the slash) that `is_wanted`.
+    /// Takes the next frame of this step that `is_wanted`.
     #[track_caller]
     fn take(&mut self, name: &str, is_wanted: impl Fn(&Frame) -> bool) -> &'a [u8] {
-        let name = format!("{}/{name}", self.group);
+        let name = format!("{}{name}", self.prefix);
         let at = self
             .frames
             .iter()
@@ -173,6 +182,13 @@ impl<'a> Script<'a> {
         let rest = self.reply_body(name, ReplyHeader::error(Xid(xid), Zxid(zxid), code));
         assert_eq!(hex(rest), "", "{name}");
         assert_eq!(ErrorCode::from_i32(code.code()), Some(code));
+    }
+
+    /// The next reply of this step, a refusal made outside of the order of requests, with a record.
+    #[track_caller]
+    fn refusal_with(&mut self, name: &str, xid: i32, code: ErrorCode, body: &Body<'_>) {
+        let rest = self.reply_body(name, ReplyHeader::error(Xid(xid), Zxid::ZERO, code));
+        body.check(rest);
     }
 
     #[track_caller]

@@ -10,6 +10,14 @@ pub(super) fn create<'a>(op: OpCode, node: &'a str, data: Option<&'a [u8]>, flag
     Request::Create(open_node(op, node, data, flags))
 }
 
+/// Creates a node that is open to everybody, for `ttl_ms` milliseconds.
+pub(super) fn create_with_ttl<'a>(node: &'a str, data: Option<&'a [u8]>, flags: i32, ttl_ms: i64) -> Request<'a> {
+    Request::Create(CreateRequest {
+        ttl_ms,
+        ..open_node(OpCode::CreateTtl, node, data, flags)
+    })
+}
+
 fn open_node<'a>(op: OpCode, node: &'a str, data: Option<&'a [u8]>, flags: i32) -> CreateRequest<'a> {
     CreateRequest {
         op,
