@@ -12,7 +12,7 @@ use crate::{Running, start, template};
 /// An answer of Java's 3.9.5 with placeholders.
 macro_rules! java {
     ($name:literal) => {
-        include_str!(concat!("java-3.9.5/", $name, ".txt"))
+        include_str!(concat!("testdata/java-3.9.5/", $name, ".txt"))
     };
 }
 
