@@ -20,7 +20,8 @@ const SETUP: Setup = Setup {
     name: "failing disk",
     lines: &["snapCount=300", "preAllocSize=16", "txnLogSizeLimitInKb=64"],
     value_bytes_max: 300,
-    separate_log: false,
+    // So that the folders have different names.
+    separate_log: true,
 };
 
 /// When the disk fails.
@@ -88,7 +89,7 @@ const FAULTS: &[Fault] = &[
         name: "one fsync of the folder of the log fails",
         when: When::Serving,
         // Starting makes the first few of them, each new log file two more.
-        faults: "sync:/version-2$:9:once:EIO",
+        faults: "sync:/log/version-2$:9:once:EIO",
         file_bytes: 0,
         code: 11,
         words: &["version-2", "Input/output error", DISK],
@@ -124,6 +125,14 @@ const FAULTS: &[Fault] = &[
         file_bytes: 0,
         code: 10,
         words: &["snapshot.", "Input/output error", DISK],
+    },
+    Fault {
+        name: "one fsync of the folder of snapshots fails",
+        when: When::Serving,
+        faults: "sync:/data/version-2$:4:once:EIO",
+        file_bytes: 0,
+        code: 10,
+        words: &["version-2", "Input/output error", DISK],
     },
     Fault {
         name: "a snapshot cannot be renamed",
