@@ -92,13 +92,16 @@ def in_ensemble(recording):
     flags = [SUPER, "zookeeper.extendedTypesEnabled=true", "znode.container.checkIntervalMs=200"]
     servers = ensemble(recording.class_path, recording.folder, config, flags)
     try:
-        for server in servers:
+        # The last is there when the others come, and its number is the highest: it leads.
+        servers[-1].start(mode=b"not currently serving")
+        for server in servers[:-1]:
             server.start(mode=None)
         for server in servers:
             server.wait(b"Mode: leader", b"Mode: follower")
-        leader = next(server for server in servers if server.serves(b"Mode: leader"))
+        other, _, leader = servers
+        if not leader.serves(b"Mode: leader"):
+            sys.exit("another server leads: record this part again")
         trace = Trace(leader.port)
-        other = next(server for server in servers if server is not leader)
         recording.java(trace, "Ensemble", f"other={other.sid}", f"address={other.address}")
         for server in servers:
             server.stop()
