@@ -1,4 +1,4 @@
-//! Where this node's bytes are not Java's, and why. The steps and reasons are those of `interop/differences.toml`.
+//! Where this node's bytes are not Java's, and why. What whole servers answer is compared in `interop/differences.toml`.
 
 use std::collections::BTreeSet;
 

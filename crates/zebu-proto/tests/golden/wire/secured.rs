@@ -14,7 +14,7 @@ fn frames_of_a_secured_server() {
     recording(Setup::Secured, |s| {
         s.connect("sasl/success", &new_session(5_000), 5_000, s.run.session(0));
         let response = challenge_and_response(s, "sasl/success");
-        // The server proves that it knows the password as well: 32 hexadecimal digits, of which we have none to compare.
+        // The server proves that it knows the password as well: 32 digits, of which we have none to compare.
         let proof = token(s, "sasl/success", Direction::Reply);
         assert!(proof.starts_with("rspauth="), "{proof}");
         assert_eq!(proof.len(), 40);
