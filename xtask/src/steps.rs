@@ -89,6 +89,12 @@ pub const STEPS: &[Step] = &[
         run: interop::crash::run,
     },
     Step {
+        name: "damage",
+        what: "damaged files are made up for, or refused with their name and a remedy that works",
+        needs: &[],
+        run: interop::crash::damage::run,
+    },
+    Step {
         name: "disk-faults",
         what: "a full or failing disk ends zebu with the documented exit code, and nothing acknowledged is lost",
         needs: &[Need::CClient],

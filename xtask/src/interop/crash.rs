@@ -17,6 +17,7 @@
 //! is turned over. A round that fails keeps its directory and names its seed.
 
 mod check;
+pub mod damage;
 pub mod faults;
 mod life;
 mod model;

@@ -28,7 +28,8 @@ use crate::java::JavaVersion;
 use crate::server::{Product, Server, ServerConfig};
 
 use crate::interop::log_file;
-use dump::{Dump, FAST_START, Loader, copy_folder};
+pub(super) use dump::copy_folder;
+use dump::{Dump, FAST_START, Loader};
 use load::{Lists, Load, SUPER_DIGEST};
 
 const Z: Product = Product::Zebu;

@@ -12,12 +12,14 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use tempfile::TempDir;
 
 use crate::interop::client::{Answer, Op, Session};
+use crate::interop::datadir::copy_folder;
 use crate::interop::log_file;
 use crate::process;
 use crate::server::{Product, Server, ServerConfig};
 use crate::workspace::Workspace;
 
 use super::check::{self, Promise, Tree};
+use super::damage::{self, Expected};
 use super::random::Random;
 use super::sessions::{self, CLOSING, Closings, MAYFLIES, Mayfly};
 use super::worker::{COUNTER, LOG, Worker};
@@ -26,6 +28,8 @@ use super::worker::{COUNTER, LOG, Worker};
 const WORKERS: u64 = 6;
 /// Acknowledged writes of each worker before a fault is planted.
 const ENOUGH_WRITES: u64 = 50;
+/// The exit code of a server that does not trust its files.
+const DATA_DIRECTORY_CODE: i32 = 3;
 /// A server that ends by itself may still have a snapshot to write.
 const END_WITHIN: Duration = Duration::from_secs(20);
 
@@ -291,6 +295,48 @@ impl Life {
         let said = self.ended_with(code, words)?;
         self.start()?;
         self.judge(&Closings::default(), Promise::Acknowledged)?;
+        Ok(said)
+    }
+
+    /// Runs rounds until there are so many files of each kind that this configuration makes.
+    pub(super) fn gather(&mut self, files: usize) -> Result<()> {
+        while damage::files(&self.log_folder(), "log.")?.len() < files {
+            self.round_with(End::Kill)?;
+        }
+        Ok(())
+    }
+
+    /// Damages the files of a killed server, looks what the next one does, and judges; after a refusal on a copy that
+    /// was made before. Returns what the server said.
+    pub(super) fn damage(&mut self, harm: fn(&Path) -> Result<String>, expected: Expected) -> Result<String> {
+        let (closings, ended) = self.load_until(End::Kill)?;
+        self.mayflies.retain(|mayfly| mayfly.was_alive(ended));
+        let data = self.dir.path().join("data");
+        let copy = self.dir.path().join("copy");
+        copy_folder(&data, &copy)?;
+        let name = harm(&data.join("version-2"))?;
+        let said = match expected {
+            Expected::Serve(words) => {
+                self.start()?;
+                let log = self.server_log();
+                ensure!(log.contains(words), "the server does not say {words:?}:\n{log}");
+                log.lines()
+                    .rfind(|line| line.contains(words))
+                    .unwrap_or_default()
+                    .to_owned()
+            }
+            Expected::Refuse(words) => {
+                let mut server = Server::launch(&self.workspace, Product::Zebu, self.dir.path(), &self.config)?;
+                self.last_status = Some(server.process().wait(END_WITHIN)?);
+                let said = self.ended_with(DATA_DIRECTORY_CODE, words)?;
+                ensure!(said.contains(&name), "the refusal does not name {name}: {said}");
+                fs::remove_dir_all(&data)?;
+                fs::rename(&copy, &data)?;
+                self.start()?;
+                said
+            }
+        };
+        self.judge(&closings, Promise::Acknowledged)?;
         Ok(said)
     }
 
