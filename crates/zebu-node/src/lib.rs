@@ -30,7 +30,7 @@ mod watch;
 pub use connection::{Answered, Close, ConnId, Connection, Outputs};
 pub use container::ContainerConfig;
 pub use node::{Abandoned, LogBatch, Node, NodeConfig, Now, PendingConnect};
-pub use output::{Chunk, Rope};
+pub use output::{Chunk, Mark, Rope};
 pub use read::{After, Reader, Replica, WatchAccess};
 pub use session::{SessionHandle, SessionTracker, bucket_end};
 pub use watch::{Fired, WatchCursor, WatchMode, WatchTable, WatchTotals, WatchesFired};

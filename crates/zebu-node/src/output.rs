@@ -17,8 +17,19 @@ pub struct Rope {
     tail: Vec<u8>,
     /// Bytes in `chunks`.
     chunk_bytes: usize,
+    /// Bytes of those that are shared.
+    shared_bytes: usize,
     /// Chunks taken from the front so far: makes positions of chunks absolute.
     taken: usize,
+}
+
+/// A place in a [`Rope`].
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    /// Chunks before it, those that are gone included.
+    chunks: usize,
+    /// Bytes behind them.
+    tail: usize,
 }
 
 /// A piece of a [`Rope`].
@@ -90,8 +101,45 @@ impl Rope {
         }
         let chunk = self.chunks.pop_front()?;
         self.chunk_bytes -= chunk.as_ref().len();
+        if let Chunk::Shared(value) = &chunk {
+            self.shared_bytes -= value.len();
+        }
         self.taken += 1;
         Some(chunk)
+    }
+
+    /// Bytes held that are copies, not shared with the tree.
+    #[must_use]
+    pub fn copied(&self) -> usize {
+        self.len() - self.shared_bytes
+    }
+
+    /// What has been appended so far, for [`Rope::rollback`].
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark {
+            chunks: self.taken + self.chunks.len(),
+            tail: self.tail.len(),
+        }
+    }
+
+    /// Takes back what was appended since `mark`. Nothing may have been taken from the front in between.
+    pub fn rollback(&mut self, mark: &Mark) {
+        while self.taken + self.chunks.len() > mark.chunks {
+            let Some(chunk) = self.chunks.pop_back() else { return };
+            self.chunk_bytes -= chunk.as_ref().len();
+            // The oldest of them has the bytes that were there before at its front.
+            self.tail = match chunk {
+                Chunk::Owned(bytes) => bytes,
+                Chunk::Shared(value) => {
+                    self.shared_bytes -= value.len();
+                    Vec::new()
+                }
+            };
+        }
+        self.tail.truncate(mark.tail);
+        // What was taken back is not to hold memory.
+        self.tail.shrink_to_fit();
     }
 
     /// Gives a buffer for the bytes to come, to save an allocation.
@@ -115,6 +163,7 @@ impl Write for Rope {
         }
         self.cut();
         self.chunk_bytes += value.len();
+        self.shared_bytes += value.len();
         self.chunks.push_back(Chunk::Shared(value.clone()));
     }
 }
@@ -131,6 +180,30 @@ mod tests {
             bytes.extend_from_slice(chunk.as_ref());
         }
         bytes
+    }
+
+    #[test]
+    fn what_was_appended_since_a_mark_can_be_taken_back() {
+        for before in [0, 5] {
+            for values in [0, 1, 2] {
+                let mut rope = Rope::default();
+                let large = Value::from(&alloc::vec![7; SHARED_BYTES_MIN][..]);
+                rope.put_shared(&large);
+                rope.put(&alloc::vec![1; before]);
+                let mark = rope.mark();
+                for _ in 0..values {
+                    rope.put(&[2; 3]);
+                    rope.put_shared(&large);
+                }
+                rope.put(&[3; 4]);
+                rope.rollback(&mark);
+                assert_eq!(rope.len(), SHARED_BYTES_MIN + before);
+                assert_eq!(rope.copied(), before);
+                rope.put(&[4]);
+                let bytes = drain(&mut rope);
+                assert_eq!(bytes[SHARED_BYTES_MIN..], [&alloc::vec![1; before][..], &[4]].concat());
+            }
+        }
     }
 
     #[test]

@@ -46,6 +46,11 @@ pub enum After {
     Close,
 }
 
+/// How many times the largest frame the reply of a multiRead may be. A small request can name much data many times; the
+/// reference answers whatever it is, up to the end of its memory, and its own clients take no reply above one such frame
+/// unless told to.
+const MULTI_READ_FACTOR: usize = 4;
+
 /// Why a read was refused.
 type Refusal = ErrorCode;
 
@@ -146,7 +151,16 @@ impl Replica {
                 });
             }
             Request::Sync { path } => out.reply(ok, |out| out.optional_string(path.as_deref())),
-            Request::MultiRead(multi) => out.reply(ok, |out| self.multi_read(reader, multi, out)),
+            Request::MultiRead(multi) => {
+                let mark = out.mark();
+                let bytes_max = MULTI_READ_FACTOR.saturating_mul(self.tree.settings().txn_bytes_max);
+                let mut is_whole = true;
+                out.reply(ok, |out| is_whole = self.multi_read(reader, multi, bytes_max, out));
+                if !is_whole {
+                    out.rollback(&mark);
+                    return Err(ErrorCode::BadArguments);
+                }
+            }
             Request::GetEphemerals { prefix } => {
                 let prefix = prefix.as_deref().unwrap_or_default();
                 let mut paths = self.tree.ephemerals(reader.session);
@@ -269,8 +283,19 @@ impl Replica {
         Ok((acl, node))
     }
 
-    fn multi_read<C>(&self, reader: &Reader<'_, C>, multi: &MultiRequest<'_>, out: &mut Rope) {
+    /// Appends the results. Returns whether all of them fit into `bytes_max`.
+    fn multi_read<C>(
+        &self,
+        reader: &Reader<'_, C>,
+        multi: &MultiRequest<'_>,
+        bytes_max: usize,
+        out: &mut Rope,
+    ) -> bool {
+        let before = out.len();
         for op in &multi.ops {
+            if out.len() - before > bytes_max {
+                return false;
+            }
             let (MultiOp::GetData { path } | MultiOp::GetChildren { path }) = op else {
                 continue;
             };
@@ -293,6 +318,7 @@ impl Replica {
             }
         }
         MultiHeader::END.encode(out);
+        true
     }
 
     /// Registers again what a client watched before it lost its connection, or tells it what it missed.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -13,7 +13,7 @@ use zebu_proto::client::ConnectResponse;
 use zebu_proto::{Id, Millis, OpCode, SessionId, WallMillis};
 use zebu_tree::access;
 
-use crate::limits::LargeShare;
+use crate::limits::{LargeShare, PROGRESS_BYTES_MIN};
 use crate::outbox::{Flushed, Outbox};
 
 /// What everybody may know of a connection. Its reading half belongs to the task that serves it.
@@ -39,6 +39,10 @@ pub(crate) struct Conn {
     /// Large requests of the client that are in work.
     pub(crate) large: LargeShare,
     close: AtomicU8,
+    /// Bytes that the socket had taken at the last sweep.
+    looked_at: AtomicU64,
+    /// Whether it had taken nothing to speak of at the last sweep.
+    had_stalled: AtomicBool,
 }
 
 const OPEN: u8 = 0;
@@ -64,6 +68,8 @@ impl Conn {
             is_choked: AtomicBool::new(false),
             large,
             close: AtomicU8::new(OPEN),
+            looked_at: AtomicU64::new(0),
+            had_stalled: AtomicBool::new(false),
         }
     }
 
@@ -128,6 +134,16 @@ impl Conn {
                 Flushed::Done
             }
         }
+    }
+
+    /// Whether something waits to be written, and the client has taken nothing to speak of for two sweeps. To be asked once
+    /// in each.
+    pub(crate) fn has_stalled(&self) -> bool {
+        let written = self.outbox.written();
+        let before = self.looked_at.swap(written, Ordering::Relaxed);
+        let has_stalled = written - before < PROGRESS_BYTES_MIN && self.outbox.len() as u64 > PROGRESS_BYTES_MIN;
+        let had_stalled = self.had_stalled.swap(has_stalled, Ordering::Relaxed);
+        has_stalled && had_stalled
     }
 
     /// Tells the client that nothing more will come.

@@ -18,9 +18,19 @@ const UNSENT_BYTES_MAX: usize = 1 << 20;
 /// The same when all connections together are above [`UNSENT_BYTES_TOTAL_MAX`].
 const UNSENT_BYTES_MAX_UNDER_PRESSURE: usize = 16 << 10;
 const UNSENT_BYTES_TOTAL_MAX: usize = 256 << 20;
+/// Above this, all connections together, nobody gets a reply above [`UNSENT_BYTES_MAX_UNDER_PRESSURE`] until those that
+/// take nothing are gone.
+const UNSENT_BYTES_TOTAL_HARD_MAX: usize = 384 << 20;
+/// Less than this, on one connection, is not counted: most connections never come so far.
+const UNSENT_BYTES_COUNTED_MIN: usize = UNSENT_BYTES_MAX_UNDER_PRESSURE;
+/// A connection that takes less than this between two looks, while all together are above [`UNSENT_BYTES_TOTAL_MAX`],
+/// takes nothing.
+pub(crate) const PROGRESS_BYTES_MIN: u64 = 16 << 10;
 /// Events that a connection has not taken: above it the connection is closed; a client that is so far behind learns more
 /// from its reconnect.
 const UNSENT_BYTES_HARD_MAX: usize = 64 << 20;
+/// The same when all connections together are above [`UNSENT_BYTES_TOTAL_HARD_MAX`].
+const UNSENT_BYTES_HARD_MAX_UNDER_PRESSURE: usize = 64 << 10;
 /// Frames that have not arrived whole, all connections together.
 const PARTIAL_BYTES_TOTAL_MAX: usize = 256 << 20;
 /// A frame that has not arrived whole may have this much in any case.
@@ -107,16 +117,28 @@ impl Limits {
         self.waiters.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Notes that unsent bytes of a connection went from `before` to `after`.
-    pub(crate) fn unsent(&self, before: usize, after: usize) {
-        adjust(&self.unsent_bytes, before, after);
+    /// Notes that a connection of which `counted` bytes are counted has `unsent` now. Returns what is counted of it.
+    pub(crate) fn unsent(&self, counted: usize, unsent: usize) -> usize {
+        let after = if unsent > UNSENT_BYTES_COUNTED_MIN { unsent } else { 0 };
+        adjust(&self.unsent_bytes, counted, after);
+        after
+    }
+
+    /// Whether replies that are not taken hold so much memory that those who take nothing have to go.
+    pub(crate) fn is_tight(&self) -> bool {
+        self.unsent_bytes.load(Ordering::Relaxed) > UNSENT_BYTES_TOTAL_MAX
+    }
+
+    /// Whether there is room for a reply of so many copied bytes. Data that is shared with the tree takes none to speak of.
+    pub(crate) fn may_keep(&self, reply: usize) -> bool {
+        reply <= UNSENT_BYTES_MAX_UNDER_PRESSURE
+            || self.unsent_bytes.load(Ordering::Relaxed).saturating_add(reply) <= UNSENT_BYTES_TOTAL_HARD_MAX
     }
 
     /// Whether a connection with `unsent` bytes may ask for more.
     pub(crate) fn may_answer(&self, unsent: usize) -> bool {
-        let is_tight = self.unsent_bytes.load(Ordering::Relaxed) > UNSENT_BYTES_TOTAL_MAX;
         unsent
-            <= if is_tight {
+            <= if self.is_tight() {
                 UNSENT_BYTES_MAX_UNDER_PRESSURE
             } else {
                 UNSENT_BYTES_MAX
@@ -126,7 +148,8 @@ impl Limits {
     /// Whether a connection with `unsent` bytes of events is beyond help.
     pub(crate) fn is_hopeless(&self, unsent: usize) -> bool {
         unsent > UNSENT_BYTES_HARD_MAX
-            || (unsent > UNSENT_BYTES_MAX && self.unsent_bytes.load(Ordering::Relaxed) > 2 * UNSENT_BYTES_TOTAL_MAX)
+            || (unsent > UNSENT_BYTES_HARD_MAX_UNDER_PRESSURE
+                && self.unsent_bytes.load(Ordering::Relaxed) > UNSENT_BYTES_TOTAL_HARD_MAX)
     }
 
     /// Notes that the incomplete frame of a connection went from `before` to `after` bytes. Returns whether that is
@@ -240,6 +263,24 @@ mod tests {
         drop(other);
         assert!(large.fits(1000), "what a lost connection had is free again");
         assert!(!large.fits(1001));
+    }
+
+    #[test]
+    fn what_is_not_taken_is_bounded_for_all_together() {
+        const MIB: usize = 1 << 20;
+        let limits = Limits::new(&config::Limits::default(), &config::RequestThrottle::default());
+        assert_eq!(limits.unsent(0, 1000), 0, "a little is not counted");
+        assert!(limits.may_answer(MIB) && !limits.may_answer(MIB + 1));
+        let first = limits.unsent(0, 300 * MIB);
+        assert!(limits.is_tight());
+        assert!(!limits.may_answer(MIB) && limits.may_answer(16 << 10));
+        assert!(limits.may_keep(80 * MIB) && !limits.may_keep(90 * MIB));
+        assert!(!limits.is_hopeless(MIB));
+        let second = limits.unsent(0, 300 * MIB);
+        assert!(!limits.may_keep(MIB) && limits.may_keep(16 << 10));
+        assert!(limits.is_hopeless(MIB) && !limits.is_hopeless(64 << 10));
+        assert_eq!((limits.unsent(first, 0), limits.unsent(second, 10)), (0, 0));
+        assert!(!limits.is_tight());
     }
 
     #[test]

@@ -55,9 +55,17 @@ struct ServerOutputs {
 impl Outputs<ConnHandle> for ServerOutputs {
     fn send(&mut self, conn: &ConnHandle, encode: impl FnOnce(&mut Rope)) {
         let mut queue = conn.outbox.lock();
+        if queue.is_over {
+            // The connection is closed, and what would be sent is not made.
+            self.sent_bytes = 0;
+            return;
+        }
         let before = queue.rope.len();
         encode(&mut queue.rope);
         let after = queue.rope.len();
+        let limits = &self.shared.limits;
+        conn.outbox.count(&mut queue, limits);
+        let is_hopeless = after > before && limits.is_hopeless(conn.outbox.len_with(&queue));
         queue.stats.sent += 1;
         let is_noted = std::mem::replace(&mut queue.is_noted, true);
         drop(queue);
@@ -66,8 +74,10 @@ impl Outputs<ConnHandle> for ServerOutputs {
         }
         self.sent += 1;
         self.sent_bytes = after.saturating_sub(before);
-        if after > before && self.shared.limits.is_hopeless(after) {
+        if is_hopeless {
+            tracing::warn!(peer = %conn.peer, "closed: the client does not take what is sent to it");
             conn.close(Close::Now);
+            conn.outbox.give_up(&self.shared.limits);
         }
     }
 
@@ -127,6 +137,7 @@ impl ServerOutputs {
         for conn in self.noted.drain(..) {
             conn.outbox.peek().is_noted = false;
             let is_blocked = conn.flush() == Flushed::Blocked;
+            conn.outbox.count(&mut conn.outbox.peek(), &self.shared.limits);
             let may_resume = conn.is_choked.load(Ordering::Acquire)
                 || conn.is_paused.load(Ordering::Acquire) && conn.in_flight.load(Ordering::Acquire) == 0;
             if is_blocked || may_resume {

@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::net::tcp::OwnedWriteHalf;
 use zebu_node::{Chunk, Rope};
 
+use crate::limits::Limits;
 use crate::stats::ConnStats;
 
 /// Replies and events in their order.
@@ -16,6 +18,10 @@ use crate::stats::ConnStats;
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     writer: Mutex<Writer>,
+    /// What is left of the piece that is being written.
+    writing: AtomicUsize,
+    /// Bytes that the socket has taken.
+    written: AtomicU64,
 }
 
 /// What waits to be written.
@@ -24,6 +30,10 @@ pub(crate) struct Queue {
     pub(crate) stats: ConnStats,
     /// Whether the node has noted that it must write this connection.
     pub(crate) is_noted: bool,
+    /// Whether nothing will be written any more, so that nothing need be kept.
+    pub(crate) is_over: bool,
+    /// Bytes that the limits have counted.
+    counted: usize,
 }
 
 /// A piece that is being written.
@@ -58,10 +68,14 @@ impl Outbox {
             rope: Rope::default(),
             stats: ConnStats::new(),
             is_noted: false,
+            is_over: false,
+            counted: 0,
         };
         Self {
             queue: Mutex::new(queue),
             writer: Mutex::default(),
+            writing: AtomicUsize::new(0),
+            written: AtomicU64::new(0),
         }
     }
 
@@ -81,9 +95,39 @@ impl Outbox {
         self.queue.lock()
     }
 
-    /// Bytes that wait, without those of the piece being written.
+    /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
-        self.queue.lock().rope.len()
+        self.len_with(&self.queue.lock())
+    }
+
+    /// Bytes that wait, for who holds the queue.
+    pub(crate) fn len_with(&self, queue: &Queue) -> usize {
+        queue.rope.len() + self.writing.load(Ordering::Relaxed)
+    }
+
+    /// Tells the limits what waits.
+    pub(crate) fn count(&self, queue: &mut Queue, limits: &Limits) {
+        let len = if queue.is_over { 0 } else { self.len_with(queue) };
+        queue.counted = limits.unsent(queue.counted, len);
+    }
+
+    /// Forgets what waits: nothing more is written or kept.
+    pub(crate) fn give_up(&self, limits: &Limits) {
+        let mut queue = self.queue.lock();
+        queue.is_over = true;
+        queue.rope = Rope::default();
+        self.count(&mut queue, limits);
+        drop(queue);
+        // Whoever is writing at this moment finds out by himself that there is nothing to follow.
+        if let Some(mut writer) = self.writer.try_lock() {
+            *writer = Writer::default();
+            self.writing.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes that the socket has taken so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Writes as much as the socket takes.
@@ -109,8 +153,11 @@ impl Outbox {
     fn write_all(&self, writer: &mut Writer, socket: &OwnedWriteHalf) -> io::Result<Flushed> {
         loop {
             if writer.current.is_none() {
-                writer.current = self.queue.lock().rope.take_chunk();
+                let mut queue = self.queue.lock();
+                writer.current = queue.rope.take_chunk();
                 writer.offset = 0;
+                let len = writer.current.as_ref().map_or(0, |chunk| chunk.as_ref().len());
+                self.writing.store(len, Ordering::Relaxed);
             }
             let Some(chunk) = &writer.current else {
                 return Ok(Flushed::Done);
@@ -119,6 +166,8 @@ impl Outbox {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     writer.offset += written;
+                    self.writing.fetch_sub(written, Ordering::Relaxed);
+                    self.written.fetch_add(written as u64, Ordering::Relaxed);
                     if writer.offset == chunk.as_ref().len() {
                         recycle(writer.current.take());
                     }

@@ -40,10 +40,11 @@ pub(crate) struct Incoming {
     state: State,
     /// Bytes that were received and not handled yet: part of a frame, or frames that wait.
     kept: Vec<u8>,
-    /// `kept` and unsent bytes as last reported to the limits.
+    /// `kept` as last reported to the limits.
     reported_kept: usize,
-    reported_unsent: usize,
     waits_for_others: bool,
+    /// Bytes of the next reply, if there was no room for it.
+    waits_for_room: Option<usize>,
     /// Since when what was received has waited for its turn, because too many requests are in work.
     throttled_since: Option<Millis>,
 }
@@ -67,8 +68,8 @@ impl Incoming {
             state: State::Start,
             kept: Vec::new(),
             reported_kept: 0,
-            reported_unsent: 0,
             waits_for_others: false,
+            waits_for_room: None,
             throttled_since: None,
         }
     }
@@ -82,6 +83,12 @@ impl Incoming {
     /// Whether the connection is held back because all connections together are over a hard bound.
     pub(crate) const fn waits_for_others(&self) -> bool {
         self.waits_for_others
+    }
+
+    /// Whether the connection is held back because its next reply is large, and those of others that nobody takes hold too
+    /// much memory.
+    pub(crate) const fn waits_for_room(&self) -> bool {
+        self.waits_for_room.is_some()
     }
 
     /// Whether the connection was held back because it did not take its replies, and has taken them since.
@@ -119,9 +126,6 @@ impl Incoming {
 
     /// Reports what the connection holds, and closes it if that is too much.
     fn settle(&mut self, flow: Flow) -> Flow {
-        let unsent = self.conn.outbox.len();
-        self.shared.limits.unsent(self.reported_unsent, unsent);
-        self.reported_unsent = unsent;
         let is_acceptable = self.shared.limits.partial(self.reported_kept, self.kept.len());
         self.reported_kept = self.kept.len();
         if !is_acceptable {
@@ -133,9 +137,9 @@ impl Incoming {
 
     /// The connection is over.
     pub(crate) fn end(&mut self) {
-        self.shared.limits.unsent(self.reported_unsent, 0);
+        self.conn.outbox.give_up(&self.shared.limits);
         self.shared.limits.partial(self.reported_kept, 0);
-        (self.reported_unsent, self.reported_kept) = (0, 0);
+        self.reported_kept = 0;
     }
 
     fn handle(&mut self, bytes: &[u8]) -> Handled {
@@ -225,6 +229,13 @@ impl Incoming {
 
     fn open(&mut self, bytes: &[u8]) -> Handled {
         self.waits_for_others = false;
+        if self
+            .waits_for_room
+            .is_some_and(|bytes| !self.shared.limits.may_keep(bytes))
+        {
+            return (0, Flow::Wait);
+        }
+        self.waits_for_room = None;
         let Some(session) = self.conn.session_handle().cloned() else {
             return (0, Flow::Wait);
         };
@@ -241,6 +252,7 @@ impl Incoming {
             submitted_count: 0,
             received: 0,
             is_throttled: false,
+            waits_for_room: None,
         };
         let mut used = 0;
         if let Some(since) = self.throttled_since {
@@ -269,6 +281,7 @@ impl Incoming {
             _ => None,
         };
         self.waits_for_others = flow == Flow::Wait && !self.shared.limits.may_submit(0);
+        self.waits_for_room = turn.waits_for_room;
         (used, flow)
     }
 }
@@ -288,6 +301,8 @@ struct Turn<'a> {
     received: u64,
     /// Whether the rest has to wait for its turn, because too many requests are in work.
     is_throttled: bool,
+    /// Bytes of the next reply, if there is no room for it at the moment.
+    waits_for_room: Option<usize>,
 }
 
 /// The applied state and the connection's queue: who holds both answers from one state and in order.
@@ -397,10 +412,13 @@ impl Turn<'_> {
             && frame.op != OpCode::Auth.code()
             && answers < READS_PER_LOCK
             // The first one was judged before; to leave it would be to forget it.
-            && (answers == 0 || limits.large.fits(frame.bytes()) && limits.may_answer(held.queue.rope.len()))
+            && (answers == 0
+                || limits.large.fits(frame.bytes()) && limits.may_answer(self.conn.outbox.len_with(&held.queue)))
         {
             let Held { replica, queue } = &mut held;
             let before = queue.rope.len();
+            let copied_before = queue.rope.copied();
+            let mark = queue.rope.mark();
             let after = replica.read(
                 &self.shared.watches,
                 &reader,
@@ -409,6 +427,14 @@ impl Turn<'_> {
                 frame.body,
                 &mut queue.rope,
             );
+            let copied = queue.rope.copied().saturating_sub(copied_before);
+            if !limits.may_keep(copied) {
+                // It is asked again once there is room: a read has no effect that it could not have twice.
+                queue.rope.rollback(&mark);
+                self.waits_for_room = Some(copied);
+                break;
+            }
+            self.conn.outbox.count(queue, limits);
             used += frame.whole.len();
             answers += 1;
             replies.add(&self.shared.stats, frame.op, queue.rope.len().saturating_sub(before));
@@ -442,6 +468,9 @@ impl Turn<'_> {
         self.received += answers as u64;
         if flow == Flow::Wait {
             self.conn.close(Close::AfterOutput);
+        }
+        if self.waits_for_room.is_some() {
+            flow = Flow::Wait;
         }
         (used, flow)
     }

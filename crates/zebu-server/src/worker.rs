@@ -38,6 +38,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const LINGER_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often connections without a session are looked over.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+/// How often a connection looks whether there is room for its large reply by now.
+const ROOM_INTERVAL: Duration = Duration::from_millis(50);
 
 thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
@@ -226,7 +228,7 @@ fn prepare(socket: TcpStream, keep_alive: bool) -> std::io::Result<tokio::net::T
     tokio::net::TcpStream::from_std(socket)
 }
 
-/// Closes connections that have not asked for a session in time.
+/// Closes connections that have not asked for a session in time, and, when memory gets tight, those that take nothing.
 async fn sweep(shared: Arc<Shared>) {
     let timeout_ms = u64::from(shared.config.limits.sessionless_cnxn_timeout_ms).max(1);
     let mut end = shared.end();
@@ -236,7 +238,13 @@ async fn sweep(shared: Arc<Shared>) {
             _ = end.wait_for(Option::is_some) => return,
         }
         let now = shared.clock.mono();
+        let is_tight = shared.limits.is_tight();
         for conn in shared.conns.lock().values() {
+            let has_stalled = conn.has_stalled();
+            if is_tight && has_stalled {
+                tracing::warn!(peer = %conn.peer, "closed: the client does not take its replies, and those of all clients hold too much memory");
+                conn.close(Close::Now);
+            }
             if conn.session_handle().is_none() && now.since(conn.opened) > timeout_ms {
                 tracing::debug!(peer = %conn.peer, "closed: no session was asked for in time");
                 shared.stats.connections.sessionless_expired.add(1);
@@ -278,6 +286,9 @@ impl Client {
                 return self.drain().await;
             }
             let is_blocked = self.conn.flush() == Flushed::Blocked;
+            self.conn
+                .outbox
+                .count(&mut self.conn.outbox.peek(), &self.shared.limits);
             if flow == Flow::Wait && !is_blocked && self.incoming.may_go_on() {
                 // What held it back went out at once. Others on this thread have their turn first.
                 tokio::task::yield_now().await;
@@ -299,12 +310,14 @@ impl Client {
             shared,
         } = self;
         let waits_for_others = incoming.waits_for_others();
+        let waits_for_room = incoming.waits_for_room();
         tokio::select! {
             biased;
             () = conn.wake.notified() => None,
             flow = read(read_half, incoming), if wants_bytes => Some(flow),
             () = conn.writable(), if is_blocked => None,
             () = shared.limits.below_hard_bound(), if waits_for_others => None,
+            () = tokio::time::sleep(ROOM_INTERVAL), if waits_for_room => None,
         }
     }
 

@@ -83,6 +83,35 @@ fn an_operation_that_does_not_exist_is_answered_in_its_place_and_ends_the_connec
     assert_eq!(got[2], Got::ClosedAfterOutput);
 }
 
+/// A small request can name a node many times.
+#[test]
+fn a_multi_read_whose_reply_would_be_huge_is_refused() {
+    let mut bench = Bench::new();
+    let client = bench.client();
+    let gets = |xid, count| {
+        frame(xid, OpCode::MultiRead, |out| {
+            use zebu_proto::jute::Write;
+            for _ in 0..count {
+                out.int(OpCode::GetData.code());
+                out.bool(false);
+                out.int(-1);
+                out.string("/a");
+                out.bool(false);
+            }
+            out.int(-1);
+            out.bool(true);
+            out.int(-1);
+        })
+    };
+    let data = [7; 7000];
+    bench.run(&client, &[create(1, "/a", CreateMode::Persistent), set(2, "/a", &data)]);
+    let got = bench.run(
+        &client,
+        &[gets(3, 590), gets(4, 610), read(5, OpCode::Exists, "/a", false)],
+    );
+    assert_eq!(replies(&got), [(3, 0), (4, ErrorCode::BadArguments.code()), (5, 0)]);
+}
+
 #[test]
 fn refused_writes_take_a_zxid_and_show_it() {
     let mut bench = Bench::new();
