@@ -11,6 +11,7 @@
 //!   seen before it was sent;
 //! - sessions are alive and can be renewed by a client that says what it has seen; nobody's nodes are gone before their
 //!   session can have expired, and those of sessions that nobody renews go;
+//! - what any client has read is there, acknowledged to the one that wrote it or not;
 //! - a server that is stopped, and not killed, does nothing that it does not answer.
 //!
 //! That the check would find a loss is shown in each run: once acknowledged writes are cut from the log, and once a bit

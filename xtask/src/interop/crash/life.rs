@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -105,6 +106,8 @@ pub(super) struct Life {
     mayflies: Vec<Mayfly>,
     /// The highest zxid that any client has seen.
     newest: AtomicI64,
+    /// The highest version of the counter that a reader has seen.
+    version_read: i32,
     random: Random,
     /// What all rounds so far add up to.
     pub(super) figures: Figures,
@@ -136,6 +139,7 @@ impl Life {
             workers,
             mayflies: Vec::new(),
             newest: AtomicI64::new(0),
+            version_read: 0,
             random,
             figures: Figures::default(),
         };
@@ -224,12 +228,13 @@ impl Life {
         self.mayflies.push(mayfly);
         let newest = &self.newest;
         let workers = &mut self.workers;
-        let (closings, ended, complaints, status) = thread::scope(|scope| {
+        let (closings, ended, complaints, status, version_read) = thread::scope(|scope| {
             let threads: Vec<_> = workers
                 .iter_mut()
                 .zip(sessions)
                 .map(|(worker, session)| scope.spawn(move || worker.run(session, newest)))
                 .collect();
+            let reader = scope.spawn(move || read_on(address, newest));
             let closer = scope.spawn(move || Closings::run(address, round));
             thread::sleep(Duration::from_millis(load_ms));
             let ended = end_server(&mut server, end, Duration::from_millis(stop_ms));
@@ -243,10 +248,12 @@ impl Life {
                     Err(_) => complaints.push("a worker panicked".to_owned()),
                 }
             }
+            let version_read = reader.join().unwrap_or_default();
             let closings = closer.join().unwrap_or_default();
-            ended.map(|()| (closings, at, complaints, status))
+            ended.map(|()| (closings, at, complaints, status, version_read))
         })?;
         self.last_status = status;
+        self.version_read = self.version_read.max(version_read);
         if let Some(complaint) = complaints.into_iter().next() {
             bail!(complaint);
         }
@@ -370,6 +377,12 @@ impl Life {
         closings.judge(&tree).map_err(anyhow::Error::msg)?;
         self.figures.unanswered_done += done;
         self.figures.acknowledged = self.workers.iter().map(|worker| worker.acknowledged).sum();
+        let version = tree.get(COUNTER).map_or(0, |counter| counter.stat.version);
+        ensure!(
+            version >= self.version_read,
+            "{COUNTER} is at version {version}, {} was read from it",
+            self.version_read
+        );
         let newest = self.newest.load(Ordering::Acquire);
         let zxid = served_zxid(&process::four_letter_word(address, "srvr")?)?;
         ensure!(
@@ -489,6 +502,19 @@ impl Life {
         drop(self.server);
         self.dir.keep()
     }
+}
+
+/// Reads the counter until the connection breaks, and returns the highest version: what was read must stay.
+fn read_on(address: SocketAddr, newest: &AtomicI64) -> i32 {
+    let mut highest = 0;
+    let Ok(mut session) = Session::open(address, 10_000) else {
+        return highest;
+    };
+    while let Ok((reply, Answer::Data(_, stat))) = session.call(&Op::Get(COUNTER.to_owned())) {
+        newest.fetch_max(reply.zxid, Ordering::AcqRel);
+        highest = highest.max(stat.version);
+    }
+    highest
 }
 
 fn end_server(server: &mut Server, end: End, before_kill: Duration) -> Result<()> {
