@@ -51,7 +51,8 @@ impl Running {
         until("requests in work", || self.server.shared.limits.outstanding() == count);
     }
 
-    /// Waits until somebody waits for his turn, and for longer than `ms` more.
+    /// Waits until somebody waits for his turn, and for longer than `ms` more: time enough for the other connection, on a
+    /// thread of its own, to have read its requests.
     fn wait_throttled(&self, ms: u64) {
         let shared = &self.server.shared;
         until("somebody waits", || shared.stats.requests.throttle_waits.get() > 0);
@@ -118,7 +119,7 @@ fn requests_that_waited_for_too_long_are_refused_in_their_order() {
     let mut body = string("/");
     body.push(0);
     let read = other.send(op::GET_DATA, &body);
-    running.wait_throttled(2);
+    running.wait_throttled(300);
     drop(release);
     assert_eq!(one.reply().unwrap().err, 0);
     let mut next = || {
@@ -148,7 +149,7 @@ fn requests_that_waited_for_longer_than_their_session_lives_are_dropped_with_the
     one.send(op::CREATE, &create("/one", b"", 0));
     running.wait_outstanding(1);
     other.send(op::CREATE, &create("/other", b"", 0));
-    running.wait_throttled(2);
+    running.wait_throttled(300);
     drop(release);
     assert_eq!(one.reply().unwrap().err, 0);
     assert_eq!(other.reply(), None);
