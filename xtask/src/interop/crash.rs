@@ -35,7 +35,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use crate::context::{Context, Tally};
-use life::{Figures, Life, Setup};
+use life::{End, Figures, Life, Setup};
 use random::Random;
 
 /// Rounds in the test run.
@@ -109,6 +109,12 @@ pub struct Options {
     /// Servers at a time
     #[arg(long, default_value_t = LANES)]
     lanes: usize,
+    /// Only configurations with this in their names, as `large` or `gz`
+    #[arg(long, default_value = "")]
+    setup: String,
+    /// End every server in this way
+    #[arg(long)]
+    end: Option<End>,
 }
 
 /// The step: 50 rounds, and the proof that a loss would be found.
@@ -120,6 +126,8 @@ pub fn run(context: &Context) -> Result<Tally> {
         rounds: ROUNDS,
         seed: None,
         lanes: LANES,
+        setup: String::new(),
+        end: None,
     };
     run_with(context, &options)
 }
@@ -148,7 +156,7 @@ pub fn run_with(context: &Context, options: &Options) -> Result<Tally> {
                     }
                     let before = number as u64 * ROUNDS_PER_LIFE;
                     let rounds = ROUNDS_PER_LIFE.min(options.rounds - before);
-                    let (tally, figures) = one_life(context, number, rounds, seed);
+                    let (tally, figures) = one_life(context, number, rounds, seed, options);
                     let mut sums = sums.lock().unwrap_or_else(PoisonError::into_inner);
                     *sums = (sums.0.plus(tally), sums.1.plus(figures));
                 }
@@ -171,8 +179,15 @@ pub fn run_with(context: &Context, options: &Options) -> Result<Tally> {
 }
 
 /// Rounds on one directory; each is a check.
-fn one_life(context: &Context, number: usize, rounds: u64, seed: u64) -> (Tally, Figures) {
-    let setup = &SETUPS[number % SETUPS.len()];
+fn one_life(context: &Context, number: usize, rounds: u64, seed: u64, options: &Options) -> (Tally, Figures) {
+    let setups: Vec<&Setup> = SETUPS
+        .iter()
+        .filter(|setup| setup.name.contains(&options.setup))
+        .collect();
+    let Some(setup) = setups.get(number % setups.len().max(1)) else {
+        context.announce(&format!("no configuration has {:?} in its name", options.setup));
+        return (Tally { passed: 0, failed: 1 }, Figures::default());
+    };
     let mut tally = Tally::default();
     let failed = |tally: &mut Tally, what: &str| {
         context.announce(&format!("{} (seed {seed}, directory {number}): {what}", setup.name));
@@ -187,7 +202,7 @@ fn one_life(context: &Context, number: usize, rounds: u64, seed: u64) -> (Tally,
         }
     };
     for _ in 0..rounds {
-        if let Err(error) = life.round() {
+        if let Err(error) = life.round(options.end) {
             failed(&mut tally, &format!("{error:#}\n{}", life.server_log()));
             let figures = life.figures;
             context.announce(&format!("kept: {}", life.keep().display()));

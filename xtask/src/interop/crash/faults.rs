@@ -201,7 +201,7 @@ fn build(context: &Context) -> Result<PathBuf> {
 /// Lets one disk fail, with work before and after. Returns what the server said.
 fn fail(context: &Context, fault: &Fault, library: &std::path::Path, seed: u64, number: usize) -> Result<String> {
     let mut life = Life::begin(context.workspace(), &SETUP, random(seed, number))?;
-    life.round()?;
+    life.round(None)?;
     let mut environment = vec![
         ("LD_PRELOAD".to_owned(), library.display().to_string()),
         ("FAULTS".to_owned(), fault.faults.to_owned()),
@@ -214,6 +214,6 @@ fn fail(context: &Context, fault: &Fault, library: &std::path::Path, seed: u64, 
         When::Starting => life.fail_at_start(&environment, fault.code, fault.words),
     };
     let said = said?;
-    life.round()?;
+    life.round(None)?;
     Ok(said)
 }

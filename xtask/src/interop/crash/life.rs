@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use clap::ValueEnum;
 use tempfile::TempDir;
 
 use crate::interop::client::{Answer, Op, Session};
@@ -48,15 +49,18 @@ pub(super) struct Setup {
 }
 
 /// How a round ends the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum End {
+    /// SIGKILL.
     Kill,
     /// Killed, and killed again while it recovers.
     KillTwice,
+    /// SIGTERM.
     Stop,
     /// Asked to stop, and killed while it does.
     StopAndKill,
     /// Left to end by itself, because its disk fails.
+    #[value(skip)]
     Fault,
 }
 
@@ -178,14 +182,15 @@ impl Life {
         Ok(())
     }
 
-    /// Load, the end of the server, its next start, and the judgement.
-    pub(super) fn round(&mut self) -> Result<()> {
-        let end = match self.random.below(10) {
+    /// Load, the end of the server, its next start, and the judgement. Without an `end` it is chosen at random.
+    pub(super) fn round(&mut self, end: Option<End>) -> Result<()> {
+        let random = match self.random.below(10) {
             0 | 1 => End::Stop,
             2 => End::StopAndKill,
             3 | 4 => End::KillTwice,
             _ => End::Kill,
         };
+        let end = end.unwrap_or(random);
         let result = self.round_with(end);
         result.map_err(|error| anyhow!("{end:?}: {error:#}"))
     }
