@@ -97,6 +97,10 @@ impl Loader {
         }
         let no_parent = || LoadError::NoParent { path: path.into() };
         let (parent, name) = zebu_proto::path::split(path).ok_or_else(no_parent)?;
+        // The root's path is empty here: `//a` would be a second name of `/a`.
+        if parent == "/" {
+            return Err(no_parent());
+        }
         if self.last_parent.0 != parent {
             let slot = self.tree.find(parent).ok_or_else(no_parent)?;
             self.last_parent.0.clear();
@@ -137,5 +141,42 @@ impl Loader {
         self.tree.rebuild_quotas();
         self.tree.last_zxid = zxid;
         Ok(self.tree)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zebu_proto::StatPersisted;
+
+    use super::*;
+
+    fn load(paths: &[&str]) -> Result<Tree, LoadError> {
+        let mut loader = Loader::new(Settings::default());
+        for path in paths {
+            loader.node(&NodeRecord {
+                path: (*path).into(),
+                data: None,
+                acl_key: ACL_KEY_OPEN,
+                stat: StatPersisted::default(),
+            })?;
+        }
+        loader.finish(Zxid(1))
+    }
+
+    #[test]
+    fn nodes_that_do_not_fit_to_what_came_before_are_refused() {
+        assert!(load(&["", "/a", "/a/b"]).is_ok());
+        for (paths, error) in [
+            (&[][..], LoadError::NoRoot),
+            (&["/a"], LoadError::NoRoot),
+            (&["", ""], LoadError::Twice { path: "/".into() }),
+            (&["", "/a", "/a"], LoadError::Twice { path: "/a".into() }),
+            (&["", "/a/b"], LoadError::NoParent { path: "/a/b".into() }),
+            (&["", "a"], LoadError::NoParent { path: "a".into() }),
+            // Found by fuzzing: it was taken for a child of the root, with the digest of another path.
+            (&["", "//a"], LoadError::NoParent { path: "//a".into() }),
+        ] {
+            assert_eq!(load(paths).err(), Some(error), "{paths:?}");
+        }
     }
 }
