@@ -56,6 +56,7 @@ impl Serve {
                 return exit(ServerExit::InvalidInvocation);
             }
         };
+        take_descriptors();
         match Server::start(config) {
             Ok(server) => self.serve(server),
             Err(error) => {
@@ -89,6 +90,16 @@ impl Serve {
 
 fn exit(code: ServerExit) -> ExitCode {
     ExitCode::from(code.code())
+}
+
+/// Each connection is a descriptor, and a shell gives a process 1024 of them on many systems, where the system would let
+/// it have far more. Java takes what it can get as well.
+fn take_descriptors() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::debug!(limit, "open files"),
+        // The server works with what it has.
+        Err(error) => tracing::warn!("the limit of open files cannot be raised: {error}"),
+    }
 }
 
 fn start_log() {

@@ -1,0 +1,3 @@
+//! The program as others start it.
+
+mod descriptors;
