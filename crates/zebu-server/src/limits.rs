@@ -36,6 +36,9 @@ const PARTIAL_BYTES_TOTAL_MAX: usize = 256 << 20;
 /// A frame that has not arrived whole may have this much in any case.
 const PARTIAL_BYTES_MIN: usize = 16 << 10;
 
+/// Above this, all connections together, who has to wait for his turn sends nothing until it has come.
+const PARTIAL_BYTES_GATHERED_MAX: usize = PARTIAL_BYTES_TOTAL_MAX / 4;
+
 /// What is held at the moment, and whether more may be.
 pub(crate) struct Limits {
     requests_max: usize,
@@ -150,6 +153,11 @@ impl Limits {
         unsent > UNSENT_BYTES_HARD_MAX
             || (unsent > UNSENT_BYTES_HARD_MAX_UNDER_PRESSURE
                 && self.unsent_bytes.load(Ordering::Relaxed) > UNSENT_BYTES_TOTAL_HARD_MAX)
+    }
+
+    /// Whether a connection whose requests will have to wait may send them all the same.
+    pub(crate) fn may_gather(&self) -> bool {
+        self.partial_bytes.load(Ordering::Relaxed) <= PARTIAL_BYTES_GATHERED_MAX
     }
 
     /// Notes that the incomplete frame of a connection went from `before` to `after` bytes. Returns whether that is

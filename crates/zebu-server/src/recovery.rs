@@ -15,7 +15,7 @@ pub(crate) fn restore(store: &Store, settings: Settings) -> Result<(Tree, Recove
         settings,
         loader: Loader::new(settings),
         tree: None,
-        expected: None,
+        expected: Expected::Nothing,
     };
     let recovered = store.recover(&mut sink)?;
     Ok((sink.tree.unwrap_or_else(|| Tree::new(settings)), recovered))
@@ -27,38 +27,63 @@ struct TreeSink {
     loader: Loader,
     /// The tree, once the snapshot is complete.
     tree: Option<Tree>,
-    /// Digest that came with the snapshot, and the transaction after which it holds.
-    expected: Option<SnapshotDigest>,
+    expected: Expected,
+}
+
+/// What is known of the digest that came with the snapshot.
+enum Expected {
+    /// There was none that says anything, or the tree had it.
+    Nothing,
+    /// The tree must have it after that transaction.
+    At(SnapshotDigest),
+    /// The tree did not have it; this is what it had. The next transaction must clear that up.
+    Missed(SnapshotDigest, u64),
 }
 
 impl TreeSink {
     /// A snapshot that was written while writes went on carries the digest of a later transaction: it can be compared
     /// once that one has been replayed. One for an earlier transaction, or none, says nothing.
-    fn check_digest(&mut self) -> Result<(), SinkError> {
-        let (Some(expected), Some(tree)) = (self.expected, &self.tree) else {
+    ///
+    /// Java reads the digest for such a snapshot when all nodes are written, and the transaction then under way may have
+    /// changed some of them already: the tree holds a part of one transaction more than the digest. That transaction is
+    /// the next in the log (Java applies what it has logged), brings its own digest, and has the last word.
+    fn check_digest(&mut self, record: Option<&TxnRecord>) -> Result<(), SinkError> {
+        let Some(tree) = self.tree.as_ref().filter(|_| self.settings.digest) else {
             return Ok(());
         };
-        if expected.zxid != tree.last_zxid() {
-            return Ok(());
+        match self.expected {
+            Expected::At(expected) if expected.zxid == tree.last_zxid() => {
+                let found = tree.digest();
+                self.expected = if expected.version != TxnDigest::VERSION || expected.digest == found {
+                    Expected::Nothing
+                } else {
+                    Expected::Missed(expected, found)
+                };
+                Ok(())
+            }
+            Expected::Missed(expected, found) => {
+                self.expected = Expected::Nothing;
+                let said = record.and_then(|record| record.digest);
+                if said.is_some_and(|said| said.version == TxnDigest::VERSION && said.tree == tree.digest()) {
+                    return Ok(());
+                }
+                Err(mismatch(expected, found))
+            }
+            Expected::At(_) | Expected::Nothing => Ok(()),
         }
-        self.expected = None;
-        if !self.settings.digest || expected.version != TxnDigest::VERSION || expected.digest == tree.digest() {
-            return Ok(());
-        }
-        let (zxid, found) = (expected.zxid, tree.digest());
-        Err(format!(
-            "the tree at {zxid} has the digest {found:x}, the snapshot says {:x}",
-            expected.digest
-        )
-        .into())
     }
+}
+
+fn mismatch(expected: SnapshotDigest, found: u64) -> SinkError {
+    let SnapshotDigest { zxid, digest, .. } = expected;
+    format!("the tree at {zxid} has the digest {found:x}, the snapshot says {digest:x}").into()
 }
 
 impl RecoverySink for TreeSink {
     fn begin(&mut self) {
         self.loader = Loader::new(self.settings);
         self.tree = None;
-        self.expected = None;
+        self.expected = Expected::Nothing;
     }
 
     fn session(&mut self, session: SessionId, timeout_ms: i32) -> Result<(), SinkError> {
@@ -76,19 +101,145 @@ impl RecoverySink for TreeSink {
     }
 
     fn digest(&mut self, digest: SnapshotDigest) {
-        self.expected = Some(digest);
+        self.expected = Expected::At(digest);
     }
 
     fn loaded(&mut self, zxid: Zxid) -> Result<(), SinkError> {
         let loader = std::mem::replace(&mut self.loader, Loader::new(self.settings));
         self.tree = Some(loader.finish(zxid)?);
-        // A digest of the very zxid of the name belongs to a snapshot that nothing was written into meanwhile.
-        self.check_digest()
+        // The digest may be of the very zxid of the name.
+        self.check_digest(None)
     }
 
     fn txn(&mut self, record: TxnRecord, _raw: &[u8]) -> Result<(), SinkError> {
         let tree = self.tree.get_or_insert_with(|| Tree::new(self.settings));
         tree.apply(&record, &mut ());
-        self.check_digest()
+        self.check_digest(Some(&record))
+    }
+
+    fn end(&mut self) -> Result<(), SinkError> {
+        match self.expected {
+            Expected::Missed(expected, found) => Err(mismatch(expected, found)),
+            Expected::At(_) | Expected::Nothing => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use zebu_proto::txn::{CreateTxn, CreateTxnKind, Txn, TxnHeader};
+    use zebu_proto::{OpCode, Value, WallMillis, Xid};
+    use zebu_store::sim_disk::SimDisk;
+    use zebu_store::{Sections, StoreOptions};
+
+    use super::*;
+
+    /// A store with the transactions 1 to 3 in its log, and a snapshot of 2 that a Java server wrote: transaction 3 had
+    /// changed the tree already, and the digest was still that of 2.
+    struct Racing {
+        store: Store,
+        records: Vec<TxnRecord>,
+    }
+
+    fn create(zxid: i64, path: &str) -> TxnRecord {
+        TxnRecord {
+            header: TxnHeader {
+                session: SessionId(7),
+                cxid: Xid(1),
+                zxid: Zxid(zxid),
+                time: WallMillis(1_000_000),
+                op: OpCode::Create,
+            },
+            txn: Txn::Create(CreateTxn {
+                kind: CreateTxnKind::Create { ephemeral: false },
+                path: path.to_owned(),
+                data: Value::from(b"x".as_slice()),
+                acl: AclList::OPEN,
+                parent_cversion: i32::try_from(zxid).unwrap(),
+            }),
+            digest: None,
+        }
+    }
+
+    impl Racing {
+        fn new() -> Self {
+            let store = Store::open(Arc::new(SimDisk::new(0)), StoreOptions::new("/data")).unwrap();
+            let mut tree = Tree::new(Settings::default());
+            let mut records = Vec::new();
+            for (zxid, path) in [(1, "/a"), (2, "/b"), (3, "/c")] {
+                let mut record = create(zxid, path);
+                tree.apply(&record, &mut ());
+                record.digest = Some(TxnDigest {
+                    version: TxnDigest::VERSION,
+                    tree: tree.digest(),
+                });
+                records.push(record);
+            }
+            let capture = tree.begin_capture();
+            let mut bytes = Vec::new();
+            capture.encode_head(&mut bytes);
+            while !tree.read_capture(&capture, &mut bytes, 1 << 20) {}
+            let mut writer = store.snapshot_writer(Zxid(2)).unwrap();
+            writer.write(&bytes).unwrap();
+            let digest = SnapshotDigest {
+                zxid: Zxid(2),
+                version: TxnDigest::VERSION,
+                digest: records[1].digest.unwrap().tree,
+            };
+            let sections = Sections {
+                digest: Some(digest),
+                last_zxid: Some(Zxid(2)),
+            };
+            writer.finish(sections).unwrap();
+            Self { store, records }
+        }
+
+        fn log(&self, records: &[TxnRecord]) {
+            let mut log = self.store.log_writer(Zxid::ZERO);
+            for record in records {
+                log.append(record.header.zxid, &record.to_vec()).unwrap();
+            }
+            log.flush().unwrap();
+        }
+
+        /// The last transaction and the digest of the tree.
+        fn restore(&self) -> Result<(Zxid, u64), StoreError> {
+            let (tree, recovered) = restore(&self.store, Settings::default())?;
+            Ok((recovered.last_zxid, tree.digest()))
+        }
+    }
+
+    #[test]
+    fn a_snapshot_may_hold_a_part_of_the_transaction_behind_its_digest() {
+        let racing = Racing::new();
+        racing.log(&racing.records);
+        let expected = racing.records[2].digest.unwrap().tree;
+        assert_eq!(racing.restore().unwrap(), (Zxid(3), expected));
+    }
+
+    #[test]
+    fn a_snapshot_that_holds_what_the_log_has_not_is_refused() {
+        let racing = Racing::new();
+        racing.log(&racing.records[..2]);
+        let error = racing.restore().unwrap_err().to_string();
+        assert!(error.contains("the data ends at 0x2"), "{error}");
+        assert!(error.contains("the snapshot says"), "{error}");
+    }
+
+    #[test]
+    fn a_tree_that_the_next_transaction_does_not_put_right_is_refused() {
+        let mut racing = Racing::new();
+        racing.records[2] = create(3, "/other");
+        racing.records[2].digest = racing.records[1].digest;
+        racing.log(&racing.records);
+        let error = racing.restore().unwrap_err();
+        assert!(matches!(error, StoreError::Rejected { zxid: Zxid(3), .. }), "{error}");
+        let mut racing = Racing::new();
+        racing.records[2].digest = None;
+        racing.log(&racing.records);
+        let error = racing.restore().unwrap_err();
+        assert!(matches!(error, StoreError::Rejected { zxid: Zxid(3), .. }), "{error}");
     }
 }

@@ -254,30 +254,33 @@ impl Incoming {
             is_throttled: false,
             waits_for_room: None,
         };
-        let mut used = 0;
-        if let Some(since) = self.throttled_since {
-            match turn.late(bytes, now.since(since)) {
-                (more, Flow::Read) => used += more,
-                handled => return handled,
-            }
+        let waited_ms = self.throttled_since.map(|since| now.since(since));
+        if waited_ms.is_some_and(|waited_ms| turn.is_stale(waited_ms)) {
+            return (0, Flow::Closed);
         }
+        // What was held back too long stays so, whether or not there is room when it is looked at.
+        let mut is_late = waited_ms.is_some_and(|waited_ms| turn.is_late(waited_ms));
+        let mut used = 0;
         let flow = loop {
             let rest = &bytes[used..];
-            if let Some(held_back) = turn.held_back() {
+            if let Some(held_back) = turn.held_back(rest) {
                 break held_back;
             }
-            match turn.run(rest) {
-                (0, flow) => break flow,
-                (more, Flow::Read) => used += more,
-                (more, flow) => {
-                    used += more;
-                    break flow;
-                }
+            let (more, flow) = if is_late {
+                turn.late(rest, waited_ms.unwrap_or(0))
+            } else {
+                turn.run(rest)
+            };
+            used += more;
+            // Nothing more could be done with what is there.
+            if flow != Flow::Read || (more == 0 && !is_late) {
+                break flow;
             }
+            is_late = false;
         };
         turn.submit();
         self.throttled_since = match flow {
-            Flow::Wait if turn.is_throttled => self.throttled_since.or(Some(now)),
+            Flow::Wait if turn.is_throttled || is_late => self.throttled_since.or(Some(now)),
             _ => None,
         };
         self.waits_for_others = flow == Flow::Wait && !self.shared.limits.may_submit(0);
@@ -329,7 +332,7 @@ impl Frame<'_> {
 
 impl Turn<'_> {
     /// Whether the connection must not go on for now: it has enough requests in flight, or does not take its replies.
-    fn held_back(&mut self) -> Option<Flow> {
+    fn held_back(&mut self, bytes: &[u8]) -> Option<Flow> {
         let limits = &self.shared.limits;
         let outstanding = || self.conn.in_flight.load(Ordering::Acquire) + self.submitted_count;
         if !limits.may_answer(self.conn.outbox.len()) {
@@ -341,6 +344,11 @@ impl Turn<'_> {
         if !is_throttled && limits.may_submit(outstanding()) {
             return None;
         }
+        let has_request = matches!(cut(bytes, self.shared.frame_bytes_max), Ok(Some(_)));
+        if is_throttled && !has_request && limits.may_gather() {
+            // It may send one, so that it is known since when that waits.
+            return None;
+        }
         self.submit();
         self.conn.is_paused.store(true, Ordering::Release);
         // Whoever answers the last request looks at the mark afterwards; it may have been answered just before.
@@ -348,7 +356,7 @@ impl Turn<'_> {
         if is_free {
             return None;
         }
-        if is_throttled {
+        if is_throttled && has_request {
             self.is_throttled = true;
             self.shared.stats.requests.throttle_waits.add(1);
         }
@@ -517,21 +525,27 @@ impl Turn<'_> {
         self.shared.stats.requests.large_rejected.add(1);
     }
 
-    /// Handles requests that had to wait for their turn, if they waited for so long that they are not executed any more.
-    /// Source: `RequestThrottler.run`.
-    fn late(&mut self, bytes: &[u8], waited_ms: u64) -> Handled {
+    /// Whether requests that had to wait for their turn waited for longer than their session lives without a sign of its
+    /// client: the client has given this connection up. Source: `RequestThrottler.run`, `Request.isStale`.
+    fn is_stale(&self, waited_ms: u64) -> bool {
         let throttle = &self.shared.config.request_throttle;
-        if throttle.drop_stale && throttle.stale_latency_check && waited_ms > self.handle.timeout_ms() {
+        let is_stale = throttle.drop_stale && throttle.stale_latency_check && waited_ms > self.handle.timeout_ms();
+        if is_stale {
             tracing::warn!(peer = %self.conn.peer, session = %self.session, waited_ms, "closed: its requests waited for longer than the session's timeout (request_stale_latency_check)");
             self.shared.stats.requests.stale_dropped.add(1);
-            return (0, Flow::Closed);
         }
-        let wait_ms_max = throttle
-            .throttled_op_wait_time_ms
-            .map_or(u64::MAX, |ms| u64::from(ms.get()));
-        if waited_ms <= wait_ms_max || self.shared.limits.room(0) == 0 {
-            return (0, Flow::Read);
-        }
+        is_stale
+    }
+
+    /// Whether requests that had to wait for their turn waited for so long that they are not executed any more. Source:
+    /// `RequestThrottler.run`.
+    fn is_late(&self, waited_ms: u64) -> bool {
+        let wait_ms_max = self.shared.config.request_throttle.throttled_op_wait_time_ms;
+        wait_ms_max.is_some_and(|max| waited_ms > u64::from(max.get()))
+    }
+
+    /// Handles all requests that are there after they waited for too long.
+    fn late(&mut self, bytes: &[u8], waited_ms: u64) -> Handled {
         self.handle.touch(self.now);
         let mut used = 0;
         let mut flow = Flow::Read;
@@ -539,7 +553,7 @@ impl Turn<'_> {
             && flow == Flow::Read
         {
             let handled = if is_throttlable(frame.op) {
-                self.refuse_late(&frame)
+                self.refuse_late(&frame, waited_ms)
             } else {
                 self.run(frame.whole)
             };
@@ -551,7 +565,7 @@ impl Turn<'_> {
     }
 
     /// Answers that a request is not executed, once everything before it is answered.
-    fn refuse_late(&mut self, frame: &Frame<'_>) -> Handled {
+    fn refuse_late(&mut self, frame: &Frame<'_>, waited_ms: u64) -> Handled {
         self.submit();
         // Whoever answers the last request in flight looks at the mark afterwards.
         self.conn.is_paused.store(true, Ordering::Release);
@@ -562,10 +576,25 @@ impl Turn<'_> {
         stats.requests.throttled.add(1);
         stats.received.add(1);
         stats.sent.add(1);
+        let latency = if is_write(frame.op) {
+            &stats.update_latency
+        } else {
+            &stats.read_latency
+        };
+        latency.add(waited_ms, 1);
         let zxid = self.shared.replica.read().tree().last_zxid();
         let mut queue = self.conn.outbox.lock();
         queue.stats.received += 1;
         queue.stats.sent += 1;
+        let answered = Answered {
+            op: frame.op,
+            is_refused: true,
+            xid: frame.xid,
+            zxid,
+            received: self.now,
+            bytes: frame.bytes(),
+        };
+        queue.stats.answered(&answered, 1, waited_ms, self.now);
         queue
             .rope
             .reply(ReplyHeader::error(frame.xid, zxid, ErrorCode::ThrottledOp), |_| {});

@@ -114,13 +114,31 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The receiver of what was recovered refused a transaction.
-    #[error("{}: the transaction {zxid} at byte {offset} cannot be applied: {source}", path.display())]
+    #[error(
+        "{}: the transaction {zxid} at byte {offset} cannot be applied: {source}. Restore the directory from a copy; in \
+         an ensemble whose other members are well, empty this directory and let the leader fill it",
+        path.display()
+    )]
     Rejected {
         /// The log file.
         path: PathBuf,
         /// Where the record starts.
         offset: u64,
         /// The transaction.
+        zxid: Zxid,
+        /// What the receiver said.
+        source: Arc<SinkError>,
+    },
+    /// The files check out, and the receiver says that they make no whole state.
+    #[error(
+        "{}: the data ends at {zxid}, and {source}. Restore the directory from a copy; in an ensemble whose other members \
+         are well, empty this directory and let the leader fill it",
+        path.display()
+    )]
+    Unfinished {
+        /// The last file that was read.
+        path: PathBuf,
+        /// The last transaction.
         zxid: Zxid,
         /// What the receiver said.
         source: Arc<SinkError>,

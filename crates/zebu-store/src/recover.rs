@@ -67,6 +67,14 @@ pub trait RecoverySink {
     /// # Errors
     /// If it cannot be applied; recovery ends.
     fn txn(&mut self, record: TxnRecord, raw: &[u8]) -> Result<(), SinkError>;
+
+    /// There are no more transactions.
+    ///
+    /// # Errors
+    /// If what was received is no whole state; recovery ends, and nothing on disk is changed.
+    fn end(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
 }
 
 /// What was found on disk.
@@ -131,6 +139,11 @@ impl Store {
         let mut log = LogIterator::over(self.shared().disk.clone(), whole, base, self.read_rules()?)?;
         recovered.last_zxid = replay(&mut log, base, sink, &mut recovered.txns, lost)?;
         recovered.log_files = log.files().len();
+        sink.end().map_err(|source| StoreError::Unfinished {
+            path: last_file(&log, recovered.snapshot.as_ref(), &self.shared().snapshot_dir),
+            zxid: recovered.last_zxid,
+            source: Arc::new(source),
+        })?;
         self.cut_tails(&log, tails, &mut recovered.cuts)?;
         self.sync_files(&log, recovered.snapshot.as_ref())?;
         let new = recovered.snapshot.is_none() && recovered.txns == 0;
@@ -294,6 +307,13 @@ impl Store {
         let marked = take().map_err(|error| StoreError::io("remove", &marker, error))?;
         Ok(marked || self.options().auto_create_db)
     }
+}
+
+/// What to name where all files together do not add up: the last log file, else the snapshot.
+fn last_file(log: &LogIterator, snapshot: Option<&SnapshotFile>, dir: &Path) -> PathBuf {
+    let last = log.files().last().map(|file| &file.path);
+    let path = last.or(snapshot.map(|snapshot| &snapshot.path));
+    path.map_or_else(|| dir.to_owned(), Clone::clone)
 }
 
 /// Bytes copied at once when keeping what is cut.

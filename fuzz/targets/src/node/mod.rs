@@ -103,6 +103,8 @@ fn check_snapshot(driver: Driver) {
         let expected = dump(tree);
         dir.write_snapshot(tree, zebu_store::Compression::None);
         let found = dir.recover().expect("a snapshot of ours");
-        assert_eq!(found.dump(), expected);
+        // Loading counts anew what is below a quota, as Java's does; a live tree begins to count where the node of the
+        // limits is made, from what the node of the counts says then.
+        assert_eq!(found.dump().without_counts(), expected.without_counts());
     }
 }

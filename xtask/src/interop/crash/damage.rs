@@ -27,6 +27,8 @@ const WITH_LOGS: Setup = Setup {
     value_bytes_max: 200,
     separate_log: false,
 };
+/// The extension of a file that zebu has not given its name yet: it ignores what it finds under such a name.
+const UNFINISHED: &str = "zebu-tmp";
 /// Files of either kind that a case needs.
 const FILES_MIN: usize = 4;
 
@@ -184,7 +186,7 @@ fn suffer(context: &Context, case: &Case, seed: u64, index: usize) -> Result<Str
     life.damage(case.harm, case.expected)
 }
 
-/// The files of one kind, oldest first.
+/// The files of one kind, oldest first, without those that a killed server was writing.
 pub(super) fn files(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
@@ -192,6 +194,7 @@ pub(super) fn files(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
         if path
             .file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+            && path.extension().is_none_or(|extension| extension != UNFINISHED)
         {
             files.push(path);
         }

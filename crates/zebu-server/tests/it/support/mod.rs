@@ -125,12 +125,23 @@ impl Client {
 
     /// Sends a request and returns its number.
     pub(crate) fn send(&mut self, op: i32, body: &[u8]) -> i32 {
-        self.xid += 1;
-        let xid = if op == op::PING { -2 } else { self.xid };
-        let mut frame = [xid.to_be_bytes(), op.to_be_bytes()].concat();
-        frame.extend(body);
-        self.send_frame(&frame);
-        xid
+        self.send_together(&[(op, body)])[0]
+    }
+
+    /// Sends requests in one write and returns their numbers.
+    pub(crate) fn send_together(&mut self, requests: &[(i32, &[u8])]) -> Vec<i32> {
+        let mut bytes = Vec::new();
+        let mut xids = Vec::new();
+        for (op, body) in requests {
+            self.xid += 1;
+            let xid = if *op == op::PING { -2 } else { self.xid };
+            let frame = [&xid.to_be_bytes()[..], &op.to_be_bytes(), body].concat();
+            bytes.extend(u32::try_from(frame.len()).unwrap().to_be_bytes());
+            bytes.extend(frame);
+            xids.push(xid);
+        }
+        self.socket.write_all(&bytes).unwrap();
+        xids
     }
 
     /// The next reply; events are passed over. `None` if the server closed the connection.
