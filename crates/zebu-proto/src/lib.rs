@@ -2,11 +2,11 @@
 //!
 //! Everything a ZooKeeper server reads or writes, on a socket or in a file, is a *jute* record: big-endian fields one
 //! after the other, no tags, no padding. This crate holds the identifiers ([`Zxid`], [`SessionId`], ...), the codec
-//! ([`jute`]), the client protocol ([`client`]), the transactions ([`txn`]) and the parts of a snapshot
-//! ([`snapshot`]).
+//! ([`jute`]), the client protocol ([`client`]), the transactions ([`txn`]), the parts of a snapshot ([`snapshot`]), and
+//! what servers say to each other ([`quorum`]).
 //!
-//! It knows no tree, no socket, no file and no clock, and builds without `std`. Start reading at [`jute::Reader`] and
-//! [`client::Request`].
+//! It knows no tree, no socket, no file and no clock, and builds without `std`. Start reading at [`jute::Reader`],
+//! [`client::Request`] and [`quorum::LeaderMessage`].
 #![no_std]
 
 extern crate alloc;
@@ -18,6 +18,8 @@ mod ids;
 pub mod jute;
 mod op;
 pub mod path;
+pub mod properties;
+pub mod quorum;
 pub mod session;
 pub mod snapshot;
 mod stat;

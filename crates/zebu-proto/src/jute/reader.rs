@@ -145,6 +145,21 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads a buffer of at most `bytes_max` bytes; `None` is null. A length above the limit is refused before its bytes
+    /// are there, which is what a stream needs.
+    ///
+    /// # Errors
+    /// [`DecodeErrorKind::Length`] for a length below −1 or above the limit, [`DecodeErrorKind::Short`] if it runs past
+    /// the end.
+    pub fn bounded_buffer(&mut self, field: &'static str, bytes_max: usize) -> Result<Option<&'a [u8]>, DecodeError> {
+        let start = self.clone();
+        let len = start.clone().int(field)?;
+        if usize::try_from(len).is_ok_and(|len| len > bytes_max) {
+            return Err(start.error(field, DecodeErrorKind::Length(len)));
+        }
+        self.buffer(field)
+    }
+
     /// Reads a string; `None` is null. Malformed UTF-8 becomes U+FFFD, as in Java.
     ///
     /// # Errors

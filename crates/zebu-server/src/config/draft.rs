@@ -6,12 +6,12 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use zebu_proto::Sid;
+use zebu_proto::properties::{self, Pair};
+use zebu_proto::quorum::{ConfigVersion, HostPort, QuorumConfig, Role};
 
 use super::Config;
 use super::error::ConfigError;
-use super::members::{HostPort, Membership, Role};
 use super::notice::{Notice, NoticeKind, Place};
-use super::properties::{self, Pair};
 use super::sections::Listen;
 use super::settings::{Setting, Settings};
 use super::system::SystemProperties;
@@ -306,16 +306,14 @@ impl Draft {
     /// The list of servers, from `zoo.cfg` or from the dynamic file that it names.
     fn finish_membership(&mut self, settings: &Settings) -> Result<(), ConfigError> {
         let several = self.config.ensemble.multi_address;
-        let mut membership = Membership::default();
+        let mut membership = QuorumConfig::default();
         let dynamic_file = self.config.ensemble.dynamic_config_file.clone();
         for (key, setting) in settings.in_order() {
             if matches!(setting.row.meaning, Meaning::Membership) {
                 if dynamic_file.is_some() && key != "version" {
                     return Err(setting.refuse("nothing, since dynamicConfigFile is to hold it"));
                 }
-                membership
-                    .add(key, &setting.value, several)
-                    .map_err(|allowed| setting.refuse(allowed))?;
+                add_line(&mut membership, key, &setting.value, several).map_err(|allowed| setting.refuse(allowed))?;
             }
         }
         if let Some(path) = &dynamic_file {
@@ -521,8 +519,16 @@ fn read_file(path: &Path, notices: &mut Vec<Notice>) -> Result<Vec<Pair>, Config
     properties::parse(&text).map_err(|bad| ConfigError::Escape { place: at(bad.line) })
 }
 
+/// Takes one line of the list of servers. The error says what is allowed.
+fn add_line(membership: &mut QuorumConfig, key: &str, value: &str, several_addresses: bool) -> Result<(), String> {
+    if !several_addresses && key.starts_with("server.") && value.contains('|') {
+        return Err("one address, unless multiAddress.enabled=true".to_owned());
+    }
+    membership.add(key, value)
+}
+
 /// Takes one line of the dynamic file, which may hold the list of servers and nothing else. Its version is in its name.
-fn add_dynamic_line(membership: &mut Membership, path: &Path, pair: &Pair, several: bool) -> Result<(), ConfigError> {
+fn add_dynamic_line(membership: &mut QuorumConfig, path: &Path, pair: &Pair, several: bool) -> Result<(), ConfigError> {
     let refuse = |allowed: String| ConfigError::Value {
         place: Place::File {
             path: path.to_owned(),
@@ -533,7 +539,9 @@ fn add_dynamic_line(membership: &mut Membership, path: &Path, pair: &Pair, sever
         allowed,
     };
     match pair.key.split_once('.') {
-        Some(("server" | "group" | "weight", _)) => membership.add(&pair.key, &pair.value, several).map_err(refuse),
+        Some(("server" | "group" | "weight", _)) => {
+            add_line(membership, &pair.key, &pair.value, several).map_err(refuse)
+        }
         _ if pair.key == "version" => Err(refuse("the version at the end of the file's name only".to_owned())),
         _ => Err(refuse("server.N, group.N and weight.N in this file".to_owned())),
     }
@@ -542,11 +550,9 @@ fn add_dynamic_line(membership: &mut Membership, path: &Path, pair: &Pair, sever
 /// The hexadecimal number after the last point of a dynamic file's name; 0 if there is none.
 ///
 /// Source: `QuorumPeerConfig.getVersionFromFilename`.
-fn version_of(path: &Path) -> u64 {
+fn version_of(path: &Path) -> ConfigVersion {
     let version = path.extension().and_then(|version| version.to_str());
-    version
-        .and_then(|version| u64::from_str_radix(version, 16).ok())
-        .unwrap_or(0)
+    version.and_then(ConfigVersion::parse).unwrap_or_default()
 }
 
 /// The number in the first line of `myid`, if there is that file.

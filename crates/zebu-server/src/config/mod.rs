@@ -32,11 +32,9 @@ use zebu_proto::Sid;
 
 mod draft;
 mod error;
-mod members;
 mod nearest;
 mod notice;
 mod one_line;
-mod properties;
 mod sections;
 mod settings;
 mod system;
@@ -48,7 +46,6 @@ mod words;
 mod tests;
 
 pub use error::ConfigError;
-pub use members::{HostPort, Member, MemberAddress, Membership, Role};
 pub use notice::{Level, Notice, NoticeKind, Place};
 pub use sections::{
     Auth, ConnectionThrottle, ContainerSweep, DigestAlgorithm, Ensemble, LargeRequests, Limits, Listen, Purge,

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
-use super::members::{Membership, Role};
+use zebu_proto::quorum::{QuorumConfig, Role};
+
 use super::{limit32, limit64};
 
 /// Where to listen.
@@ -398,7 +399,7 @@ impl fmt::Debug for SuperDigest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ensemble {
     /// The servers, their groups and weights (`server.N`, `group.N`, `weight.N`).
-    pub membership: Membership,
+    pub membership: QuorumConfig,
     /// The file that holds the membership instead of `zoo.cfg` (`dynamicConfigFile`).
     pub dynamic_config_file: Option<PathBuf>,
     /// Whether one server in the list makes a server alone, not an ensemble of one (`standaloneEnabled`).
@@ -426,7 +427,7 @@ pub struct Ensemble {
 impl Default for Ensemble {
     fn default() -> Self {
         Self {
-            membership: Membership::default(),
+            membership: QuorumConfig::default(),
             dynamic_config_file: None,
             standalone_enabled: true,
             reconfig_enabled: false,

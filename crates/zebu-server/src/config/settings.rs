@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use zebu_proto::properties::Pair;
+
 use super::error::ConfigError;
 use super::nearest::nearest;
 use super::notice::{Notice, NoticeKind, Place};
-use super::properties::Pair;
 use super::system::{Property, SystemProperties};
 use super::table::{self, Found, Key, Meaning, PREFIX, PropertyName};
 

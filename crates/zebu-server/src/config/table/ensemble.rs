@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use super::super::members::Role;
+use zebu_proto::quorum::Role;
+
 use super::super::value::{INT_MAX, Set};
 use super::Meaning::{Ensemble, Membership};
 use super::PropertyName::{Bare, FileOnly, Prefixed, PrefixedOrBare, Stronger};

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use zebu_proto::Sid;
+use zebu_proto::quorum::Role;
 
 use super::super::*;
 use super::{load, strip, whole_refusal};
@@ -387,7 +388,7 @@ fn a_dynamic_file_holds_the_list() {
     let text = "initLimit=5\nsyncLimit=2\ndynamicConfigFile=DIR/zoo.cfg.dynamic.1a\n";
     let (config, _) = read_as("1", text, servers).expect("it is whole");
     assert_eq!(config.ensemble.membership.members.len(), 3);
-    assert_eq!(config.ensemble.membership.version, 0x1a);
+    assert_eq!(config.ensemble.membership.version.0, 0x1a);
     assert_eq!(config.client, Some(Listen { host: None, port: 2181 }));
 
     let refused = |text: &str, dynamic: &str| read_as("1", text, dynamic).expect_err("it is wrong");

@@ -3,23 +3,31 @@
 //! Two differences: the text is UTF-8 (Java reads ISO 8859-1, which is what stands in for a file that is not UTF-8), and
 //! every pair keeps the number of its line. Nothing here knows what a key means.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 /// One `key=value`, both without the blanks around them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pair {
+pub struct Pair {
     /// Where it begins, counted from 1.
-    pub(super) line: u32,
-    pub(super) key: String,
-    pub(super) value: String,
+    pub line: u32,
+    /// What stands before the sign.
+    pub key: String,
+    /// What stands behind it.
+    pub value: String,
 }
 
 /// A `\u` without four hexadecimal digits after it, the one thing that this syntax refuses.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadEscape {
-    pub(super) line: u32,
+pub struct BadEscape {
+    /// Where it begins, counted from 1.
+    pub line: u32,
 }
 
 /// The text of a file, and whether it had to be read as ISO 8859-1.
-pub(super) fn decode(bytes: Vec<u8>) -> (String, bool) {
+#[must_use]
+pub fn decode(bytes: Vec<u8>) -> (String, bool) {
     match String::from_utf8(bytes) {
         Ok(mut text) => {
             if text.starts_with('\u{feff}') {
@@ -32,7 +40,10 @@ pub(super) fn decode(bytes: Vec<u8>) -> (String, bool) {
 }
 
 /// All pairs in the order of the text; a key may come more than once.
-pub(super) fn parse(text: &str) -> Result<Vec<Pair>, BadEscape> {
+///
+/// # Errors
+/// For a malformed `\u`, with its line.
+pub fn parse(text: &str) -> Result<Vec<Pair>, BadEscape> {
     let mut pairs = Vec::new();
     let mut lines = (1..).zip(natural_lines(text));
     while let Some((line, natural)) = lines.next() {
@@ -66,7 +77,7 @@ const BLANKS: [char; 3] = [' ', '\t', '\x0c'];
 /// The text between line ends, which are `\n`, `\r` and `\r\n`.
 fn natural_lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
-    std::iter::from_fn(move || {
+    core::iter::from_fn(move || {
         let text = rest?;
         let Some(end) = text.find(['\n', '\r']) else {
             rest = None;
@@ -141,6 +152,8 @@ fn unescape(raw: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+
     use super::*;
 
     fn pairs(text: &str) -> Vec<(u32, String, String)> {
@@ -254,6 +267,10 @@ mod tests {
     }
 
     mod property {
+        use alloc::format;
+        use alloc::string::String;
+        use alloc::vec::Vec;
+
         use proptest::prelude::*;
 
         use super::super::{decode, parse};
