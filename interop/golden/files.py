@@ -49,21 +49,8 @@ def snapshot_parts(path):
     cutter = Cutter(path.read_bytes())
     cutter.skip(SNAPSHOT_HEADER_BYTES)
     yield "header", cutter.piece()
-    sessions = cutter.i32()
-    cutter.skip(sessions * 12)
-    yield "sessions", cutter.piece()
-    for _ in range(cutter.i32()):
-        cutter.skip(8)
-        for _ in range(cutter.i32()):
-            cutter.skip(4)
-            cutter.string()
-            cutter.string()
-    yield "acls", cutter.piece()
-    while (node := cutter.string()) != b"/":
-        cutter.string()
-        cutter.skip(8 + 60)
-        yield "node" + (node.decode() or "/"), cutter.piece()
-    yield "end", cutter.piece()
+    for name in tree_parts(cutter):
+        yield name, cutter.piece()
     cutter.skip(8 + 5)
     yield "seal", cutter.piece()
     if cutter.at < len(cutter.data):
@@ -72,3 +59,21 @@ def snapshot_parts(path):
     if cutter.at < len(cutter.data):
         cutter.skip(8 + 8 + 5)
         yield "last-zxid", cutter.piece()
+
+
+def tree_parts(cutter):
+    """Goes over sessions, ACLs and nodes, which are in snapshots and between servers; yields the name of each part."""
+    cutter.skip(cutter.i32() * 12)
+    yield "sessions"
+    for _ in range(cutter.i32()):
+        cutter.skip(8)
+        for _ in range(cutter.i32()):
+            cutter.skip(4)
+            cutter.string()
+            cutter.string()
+    yield "acls"
+    while (node := cutter.string()) != b"/":
+        cutter.string()
+        cutter.skip(8 + 60)
+        yield "node" + (node.decode() or "/")
+    yield "end"

@@ -3,8 +3,8 @@
 
     record.py RELEASE CLASS-PATH OUT [PART ...]
 
-writes OUT/*-RELEASE.txt. The class path holds the release's server and client. Parts: standalone, ensemble, secured;
-all of them unless named.
+writes OUT/*-RELEASE.txt. The class path holds the release's server and client. Parts: standalone, ensemble, secured,
+between, config; all of them unless named.
 """
 
 import pathlib
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 
+import between
 import beyond
 import files
 from doors import Trace, serve_control
@@ -141,7 +142,33 @@ def secured(recording):
     recording.write("log-secured", f"Records of the log of {what}", log_lines(server, trace))
 
 
-PARTS = {"standalone": standalone, "ensemble": in_ensemble, "secured": secured}
+def between_servers(recording):
+    talk = between.record_ensemble(recording.class_path, recording.folder / "ensemble", [SUPER])
+    groups = between.record_groups(recording.class_path, recording.folder / "groups", [], talk)
+    recording.write("between", "Messages between servers", talk.lines + groups.lines)
+
+
+def config(recording):
+    """Texts of configurations, and what a server makes of them."""
+    texts = [line.split(" ", 1) for line in (HERE / "configs.txt").read_text().splitlines()]
+    command = ["java", "-Dfile.encoding=UTF-8", "-Dorg.slf4j.simpleLogger.defaultLogLevel=off"]
+    command += ["-Dzookeeper.multiAddress.enabled=true"]
+    command += ["-cp", f"{recording.class_path}:{recording.classes}", "Config"]
+    given = "".join(text + "\n" for _, text in texts)
+    written = subprocess.run(command, input=given, check=True, capture_output=True, text=True).stdout.splitlines()
+    lines = []
+    for (name, text), result in zip(texts, written, strict=True):
+        lines += [f"{name} < {text}", f"{name} > {result}"]
+    recording.write("config", "Texts of configurations, read and written by a server", lines)
+
+
+PARTS = {
+    "standalone": standalone,
+    "ensemble": in_ensemble,
+    "secured": secured,
+    "between": between_servers,
+    "config": config,
+}
 
 
 def main(arguments):

@@ -91,17 +91,20 @@ class Server:
         return sorted(files, key=lambda path: int(path.name.split(".")[1], 16))
 
 
-def ensemble(class_path, folder, config, flags):
-    """Three servers that are to be one ensemble, not started."""
-    ports = [(free_port(), free_port(), free_port()) for _ in range(3)]
-    addresses = {
-        sid: f"127.0.0.1:{quorum}:{election}:participant;127.0.0.1:{client}"
-        for sid, (quorum, election, client) in enumerate(ports, 1)
-    }
+def ensemble(class_path, folder, config, flags, roles=("participant",) * 3, hosts=None):
+    """Servers that are to be one ensemble, not started: numbered from 1, one for each role.
+
+    `hosts` has the names of a server that is to have several, by its number; each is a name of loopback.
+    """
+    addresses, client_ports = {}, {}
+    for sid, role in enumerate(roles, 1):
+        places = [f"{host}:{free_port()}:{free_port()}:{role}" for host in (hosts or {}).get(sid, ["127.0.0.1"])]
+        client_ports[sid] = free_port()
+        addresses[sid] = f"{'|'.join(places)};127.0.0.1:{client_ports[sid]}"
     members = [f"server.{sid}={address}" for sid, address in addresses.items()]
     servers = []
     for sid, address in addresses.items():
-        server = Server(class_path, folder / f"server-{sid}", config + members, flags, ports[sid - 1][2])
+        server = Server(class_path, folder / f"server-{sid}", config + members, flags, client_ports[sid])
         server.sid, server.address = sid, address
         (server.folder / "data" / "myid").write_text(f"{sid}\n")
         servers.append(server)

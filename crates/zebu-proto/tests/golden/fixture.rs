@@ -1,8 +1,9 @@
 //! Reading the fixtures of `testdata`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use zebu_proto::{SessionId, Stat, Zxid};
+use zebu_proto::{SessionId, Sid, Stat, Zxid};
 
 /// The releases that fixtures were recorded from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,27 @@ pub(crate) struct Run {
     pub(crate) snapshot: Vec<Named>,
 }
 
+/// A message between servers, as it stood in the stream.
+pub(crate) struct Between {
+    /// The step that it belongs to.
+    pub(crate) step: &'static str,
+    pub(crate) port: Port,
+    pub(crate) connection: u32,
+    /// Who opened the connection: the learner, on the quorum port.
+    pub(crate) opener: Sid,
+    pub(crate) sender: Sid,
+    pub(crate) receiver: Sid,
+    /// `initial`, `notification`, the name of the packet's type, or `snapshot`.
+    pub(crate) kind: &'static str,
+    pub(crate) bytes: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    Election,
+    Quorum,
+}
+
 /// The text of a fixture of each release.
 macro_rules! texts {
     ($kind:literal) => {
@@ -77,6 +99,40 @@ pub(crate) fn each_release(setup: Setup, check: impl Fn(&Run)) {
             log: lines(log[index]).map(named).collect(),
             snapshot: lines(snapshot[index]).map(named).collect(),
         });
+    }
+}
+
+/// Runs a check for what the servers of each release said to each other.
+pub(crate) fn each_release_between(check: impl Fn(&[Between])) {
+    for text in texts!("between") {
+        let mut messages: Vec<Between> = lines(text).map(between).collect();
+        // On either port the one who opened a connection speaks first.
+        let mut openers = BTreeMap::new();
+        for message in &mut messages {
+            message.opener = *openers.entry(message.connection).or_insert(message.sender);
+        }
+        check(&messages);
+    }
+}
+
+/// Names of texts of configurations, the texts, and what a server of each release writes in their place; `None` where it
+/// refuses them.
+pub(crate) fn each_release_of_configs(check: impl Fn(&[(&str, &str, Option<String>)])) {
+    for text in texts!("config") {
+        let unescaped: Vec<_> = lines(text)
+            .map(|line| line.split_once(' ').unwrap())
+            .map(|(name, text)| (name, text.replace("\\n", "\n")))
+            .collect();
+        let configs: Vec<_> = unescaped
+            .chunks(2)
+            .map(|pair| {
+                let (name, given) = &pair[0];
+                let written = pair[1].1.strip_prefix("> ").unwrap();
+                let written = (written != "refused").then(|| written.to_owned());
+                (*name, given.strip_prefix("< ").unwrap(), written)
+            })
+            .collect();
+        check(&configs);
     }
 }
 
@@ -126,6 +182,27 @@ fn frame(line: &'static str) -> Option<Frame> {
         direction,
         payload: unhex(payload),
     })
+}
+
+fn between(line: &'static str) -> Between {
+    let [step, port, connection, servers, kind, bytes]: [&str; 6] =
+        line.split(' ').collect::<Vec<_>>().try_into().unwrap();
+    let (sender, receiver) = servers.split_once('>').unwrap();
+    let sid = |text: &str| Sid(text.parse().unwrap());
+    Between {
+        step,
+        port: match port {
+            "election" => Port::Election,
+            "quorum" => Port::Quorum,
+            other => panic!("no port: {other}"),
+        },
+        connection: connection.parse().unwrap(),
+        opener: sid(sender),
+        sender: sid(sender),
+        receiver: sid(receiver),
+        kind,
+        bytes: unhex(bytes),
+    }
 }
 
 /// A line whose first word is a name and whose last word is bytes.
