@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
-"""Cuts data directories of a server into inputs for the fuzz targets.
+"""Cuts data directories of a server, and what servers said, into inputs for the fuzz targets.
 
     cut.py FOLDER VERSION-2-DIRECTORY...
+    cut.py FOLDER FIXTURE...
 
 Whole files go to `log_file` and `snapshot_file` of FOLDER, the transactions of
 logs to `txn_record`, the insides of plain snapshots to `snapshot_body` and
 `snapshot_parts`. The directories of `crates/zebu-store/testdata` made most of
 the corpus.
+
+Of the fixtures `between-*.txt` and `config-*.txt` of `crates/zebu-proto/testdata`
+come `election_message`, `quorum_packet` and `quorum_config`: what went over a
+connection in one direction in one step, and the texts.
 """
 
 import hashlib
@@ -50,8 +55,35 @@ def sections(snapshot):
     sys.exit("a snapshot without an end")
 
 
+def messages(fixture):
+    """Yields (target, bytes) for each connection, direction and step of what servers said."""
+    streams = {}
+    for line in fixture.read_text().splitlines()[1:]:
+        step, port, connection, servers, kind, data = line.split(" ")
+        # The snapshot is no packet, and ends what a target makes of the stream.
+        if kind != "snapshot":
+            streams.setdefault((port, connection, servers, step), []).append(bytes.fromhex(data))
+    for (port, *_), pieces in streams.items():
+        yield {"election": "election_message", "quorum": "quorum_packet"}[port], b"".join(pieces)
+
+
+def texts(fixture):
+    for line in fixture.read_text().splitlines()[1:]:
+        yield line.split(" ", 2)[2].replace("\\n", "\n").encode()
+
+
 def main(folder, directories):
     for directory in directories:
+        fixture = Path(directory)
+        if fixture.name.startswith("between-"):
+            for target, data in messages(fixture):
+                if len(data) <= FILE_BYTES_MAX:
+                    keep(folder / target, data)
+            continue
+        if fixture.name.startswith("config-"):
+            for text in texts(fixture):
+                keep(folder / "quorum_config", text)
+            continue
         for path in sorted(Path(directory).iterdir()):
             data = path.read_bytes()
             if path.name.startswith("log."):

@@ -9,11 +9,14 @@
 
 pub mod access;
 pub mod config;
+pub mod election_message;
 pub mod epoch_files;
 pub mod handshake;
 pub mod log_file;
 pub mod node;
 pub mod paths;
+pub mod quorum_config;
+pub mod quorum_packet;
 pub mod quota;
 pub mod reply;
 pub mod request;
@@ -46,6 +49,10 @@ pub const TARGETS: &[Target] = &[
         run: config::run,
     },
     Target {
+        name: "election_message",
+        run: election_message::run,
+    },
+    Target {
         name: "epoch_files",
         run: epoch_files::run,
     },
@@ -64,6 +71,14 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "paths",
         run: paths::run,
+    },
+    Target {
+        name: "quorum_config",
+        run: quorum_config::run,
+    },
+    Target {
+        name: "quorum_packet",
+        run: quorum_packet::run,
     },
     Target {
         name: "quota",

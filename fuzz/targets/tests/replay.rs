@@ -108,11 +108,14 @@ macro_rules! replays {
 replays! {
     access
     config
+    election_message
     epoch_files
     handshake
     log_file
     node
     paths
+    quorum_config
+    quorum_packet
     quota
     reply
     request

@@ -89,8 +89,13 @@ pub(super) fn split_host(text: &str) -> Option<(&str, &str)> {
         Some(bracketed) => bracketed.split_once("]:")?,
         None => text.split_once(':')?,
     };
-    (!host.is_empty()).then_some((host, rest))
+    let stands_for_itself = |c: char| !c.is_control() && !c.is_whitespace() && !FOREIGN.contains(&c);
+    (!host.is_empty() && host.chars().all(stands_for_itself)).then_some((host, rest))
 }
+
+/// What no host has, and what would be something else once it is written: brackets, the signs between the parts of a
+/// configuration, the sign that escapes in it. Java takes them, and then finds no such host.
+const FOREIGN: [char; 5] = ['[', ']', '|', ';', '\\'];
 
 /// A port: digits, a sign before them or not.
 pub(super) fn port(text: &str) -> Option<u16> {
