@@ -59,10 +59,8 @@ def messages(fixture):
     """Yields (target, bytes) for each connection, direction and step of what servers said."""
     streams = {}
     for line in fixture.read_text().splitlines()[1:]:
-        step, port, connection, servers, kind, data = line.split(" ")
-        # The snapshot is no packet, and ends what a target makes of the stream.
-        if kind != "snapshot":
-            streams.setdefault((port, connection, servers, step), []).append(bytes.fromhex(data))
+        step, port, connection, servers, _kind, data = line.split(" ")
+        streams.setdefault((port, connection, servers, step), []).append(bytes.fromhex(data))
     for (port, *_), pieces in streams.items():
         yield {"election": "election_message", "quorum": "quorum_packet"}[port], b"".join(pieces)
 

@@ -34,7 +34,7 @@ fn check_text(config: &QuorumConfig) {
 /// Two sets without a common server are not both quorums, and more servers are no less a quorum.
 fn check_quorums(config: &QuorumConfig, bytes: &[u8]) {
     // The bytes choose the sets: any choice must do.
-    let chosen = |n: usize| bytes[n % bytes.len()].count_ones() % 2 == 0;
+    let chosen = |n: usize| bytes[n % bytes.len()].count_ones().is_multiple_of(2);
     let all: Vec<Sid> = config.members.keys().copied().collect();
     let (some, others): (Vec<_>, Vec<_>) = all.iter().enumerate().partition(|(n, _)| chosen(*n));
     let set = |part: Vec<(usize, &Sid)>| -> BTreeSet<Sid> { part.into_iter().map(|(_, sid)| *sid).collect() };

@@ -1,6 +1,8 @@
 //! What comes in on the quorum port, from a learner or from a leader.
 
-use zebu_proto::quorum::{LeaderMessage, LearnerMessage, PacketType, QuorumConfig, QuorumPacket};
+use zebu_proto::quorum::{
+    LeaderMessage, LearnerMessage, PacketType, QuorumConfig, QuorumPacket, SnapshotPart, SnapshotStream,
+};
 use zebu_proto::txn::TxnRecord;
 
 /// Less than the fuzzer's inputs can have, so that the limit is met.
@@ -13,9 +15,26 @@ pub fn run(mut bytes: &[u8]) {
         assert!(packet.data.is_none_or(|data| data.len() <= DATA_BYTES_MAX));
         check_packet(&packet);
         check_leader(&packet);
+        let is_snap = packet.kind == PacketType::Snap.code();
         check_learner(packet);
         bytes = &bytes[taken..];
+        if is_snap {
+            bytes = behind_snapshot(bytes);
+        }
     }
+}
+
+/// What follows the snapshot at the start; nothing if it does not end.
+fn behind_snapshot(mut bytes: &[u8]) -> &[u8] {
+    let mut stream = SnapshotStream::new(DATA_BYTES_MAX);
+    while let Ok(Some((part, taken))) = stream.decode(bytes) {
+        bytes = &bytes[taken..];
+        if part == SnapshotPart::End {
+            return bytes;
+        }
+        assert!(taken > 0);
+    }
+    &[]
 }
 
 fn check_packet(packet: &QuorumPacket<'_>) {

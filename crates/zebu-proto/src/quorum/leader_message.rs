@@ -30,7 +30,7 @@ pub enum LeaderMessage<'a> {
         /// The last one that stays.
         zxid: Zxid,
     },
-    /// SNAP: a whole tree follows in the stream, then [`super::SNAPSHOT_SIGNATURE`].
+    /// SNAP: a whole tree follows in the stream, see [`super::SnapshotStream`].
     Snap {
         /// The tree has every transaction up to this one, and perhaps some later ones.
         zxid: Zxid,

@@ -5,7 +5,7 @@
 //! | port | carries | start at |
 //! |---|---|---|
 //! | election | an [`InitialMessage`], then frames ([`election_frame`]), each with a [`Notification`] | [`Notification`] |
-//! | quorum | [`QuorumPacket`]s back to back; behind SNAP a snapshot without a length, see [`SNAPSHOT_SIGNATURE`] | [`LearnerMessage`], [`LeaderMessage`] |
+//! | quorum | [`QuorumPacket`]s back to back; behind SNAP a snapshot without a length, see [`SnapshotStream`] | [`LearnerMessage`], [`LeaderMessage`] |
 //!
 //! Who belongs to the ensemble and what makes a quorum is a [`QuorumConfig`]; its text travels on both ports and stands
 //! in files.
@@ -22,6 +22,7 @@ mod learner_info;
 mod learner_message;
 mod notification;
 mod packet;
+mod snapshot_stream;
 
 pub use address::HostPort;
 pub use config::{ConfigTextError, ConfigVersion, Member, MemberAddress, QuorumConfig, Role};
@@ -31,13 +32,8 @@ pub use learner_info::LearnerInfo;
 pub use learner_message::{LearnerMessage, SessionTouch};
 pub use notification::{ELECTION_FRAME_BYTES_MAX, Notification, PeerEpoch, PeerState, Round, election_frame};
 pub use packet::{AUTHINFO_BYTES_MAX, PacketType, QuorumPacket};
+pub use snapshot_stream::{SNAPSHOT_SIGNATURE, SnapshotPart, SnapshotStream};
 
 /// The version of the protocol between learner and leader: Zab 1.0, since 3.4. It is in [`LearnerInfo`] and in
 /// LEADERINFO; smaller numbers are older protocols, in which there is no LEADERINFO and no ACKEPOCH.
 pub const PROTOCOL_VERSION: i32 = 0x1_0000;
-
-/// The string behind the snapshot that follows a SNAP packet. The snapshot is that of a file without header and seals
-/// (see [`crate::snapshot`]): sessions, ACL table, nodes up to the path `/`.
-///
-/// Source: `LearnerHandler.run`, `Learner.syncWithLeader`.
-pub const SNAPSHOT_SIGNATURE: &str = "BenWasHere";

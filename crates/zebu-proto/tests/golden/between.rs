@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use zebu_proto::jute::Reader;
+use zebu_proto::jute::Write;
 use zebu_proto::quorum::{
     ConfigVersion, ConnectionVersion, HostPort, InitialMessage, LeaderMessage, LearnerInfo, LearnerMessage,
     Notification, PacketType, PeerEpoch, PeerState, QuorumConfig, QuorumPacket, Role, Round, SNAPSHOT_SIGNATURE,
-    SessionTouch, election_frame,
+    SessionTouch, SnapshotPart, SnapshotStream, election_frame,
 };
-use zebu_proto::snapshot::NodeRecord;
+use zebu_proto::snapshot::{END_MARK, encode_node};
 use zebu_proto::txn::{Txn, TxnRecord};
-use zebu_proto::{AclList, Epoch, ErrorCode, Id, OpCode, SessionId, Sid, Xid, Zxid};
+use zebu_proto::{Epoch, ErrorCode, Id, OpCode, SessionId, Sid, Value, Xid, Zxid};
 
 use super::fixture::{Between, Port, each_release_between, hex};
 
@@ -109,23 +109,43 @@ fn every_message_is_read_and_written_as_it_was() {
 
 /// Sessions, ACLs and nodes as in a file, then the signature and nothing else.
 fn check_snapshot(bytes: &[u8]) {
-    let mut reader = Reader::new(bytes);
-    for _ in 0..reader.count("sessions").unwrap().unwrap() {
-        reader.long("session").unwrap();
-        reader.int("timeout").unwrap();
-    }
-    for _ in 0..reader.count("acls").unwrap().unwrap() {
-        reader.long("key").unwrap();
-        AclList::decode(&mut reader).unwrap().unwrap();
-    }
+    let mut stream = SnapshotStream::new(DATA_BYTES_MAX);
+    let (mut sessions, mut acls, mut nodes) = ((0, Vec::new()), (0, Vec::new()), Vec::new());
     let mut paths = Vec::new();
-    while let Some(node) = NodeRecord::decode(&mut reader).unwrap() {
-        paths.push(node.path);
+    let mut at = 0;
+    loop {
+        let (part, taken) = stream.decode(&bytes[at..]).unwrap().unwrap();
+        at += taken;
+        match part {
+            SnapshotPart::Session { session, timeout_ms } => {
+                sessions.0 += 1;
+                sessions.1.long(session.0);
+                sessions.1.int(timeout_ms);
+            }
+            SnapshotPart::Acl { key, list } => {
+                acls.0 += 1;
+                acls.1.long(key);
+                list.encode(&mut acls.1);
+            }
+            SnapshotPart::Node(node) => {
+                let data = Value::from_option(node.data);
+                encode_node(&mut nodes, &node.path, &data, node.acl_key, &node.stat);
+                paths.push(node.path);
+            }
+            SnapshotPart::End => break,
+        }
     }
     assert_eq!(paths[0], "");
     assert!(paths.iter().any(|path| path == "/zookeeper/config"), "{paths:?}");
-    assert_eq!(reader.required_string("signature").unwrap(), SNAPSHOT_SIGNATURE);
-    assert!(reader.is_at_end());
+    let mut again = Vec::new();
+    for (count, part) in [sessions, acls] {
+        again.int(count);
+        again.put(&part);
+    }
+    again.put(&nodes);
+    again.string(END_MARK);
+    again.string(SNAPSHOT_SIGNATURE);
+    assert_eq!(hex(&again), hex(bytes));
 }
 
 #[test]
