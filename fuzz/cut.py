@@ -67,7 +67,9 @@ def messages(fixture):
 
 def texts(fixture):
     for line in fixture.read_text().splitlines()[1:]:
-        yield line.split(" ", 2)[2].replace("\\n", "\n").encode()
+        _name, sign, text = (line + " ").split(" ", 2)
+        if sign != "=":
+            yield text.strip().replace("\\n", "\n").encode()
 
 
 def main(folder, directories):

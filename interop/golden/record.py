@@ -155,10 +155,10 @@ def config(recording):
     command += ["-Dzookeeper.multiAddress.enabled=true"]
     command += ["-cp", f"{recording.class_path}:{recording.classes}", "Config"]
     given = "".join(text + "\n" for _, text in texts)
-    written = subprocess.run(command, input=given, check=True, capture_output=True, text=True).stdout.splitlines()
+    out = subprocess.run(command, input=given, check=True, capture_output=True, text=True).stdout.splitlines()
     lines = []
-    for (name, text), result in zip(texts, written, strict=True):
-        lines += [f"{name} < {text}", f"{name} > {result}"]
+    for (name, text), written, quorums in zip(texts, out[::2], out[1::2], strict=True):
+        lines += [f"{name} < {text}", f"{name} > {written}", f"{name} = {quorums}".rstrip()]
     recording.write("config", "Texts of configurations, read and written by a server", lines)
 
 

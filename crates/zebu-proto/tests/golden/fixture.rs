@@ -115,21 +115,38 @@ pub(crate) fn each_release_between(check: impl Fn(&[Between])) {
     }
 }
 
-/// Names of texts of configurations, the texts, and what a server of each release writes in their place; `None` where it
-/// refuses them.
-pub(crate) fn each_release_of_configs(check: impl Fn(&[(&str, &str, Option<String>)])) {
+/// The text of a configuration, and what a server makes of it.
+pub(crate) struct Config {
+    pub(crate) name: &'static str,
+    pub(crate) text: String,
+    /// What is written in its place; `None` if it is refused.
+    pub(crate) written: Option<String>,
+    /// The quorums of up to six voters: bit n is the nth.
+    pub(crate) quorums: Vec<u32>,
+}
+
+/// Runs a check for the configurations that the classes of each release were given.
+pub(crate) fn each_release_of_configs(check: impl Fn(&[Config])) {
     for text in texts!("config") {
-        let unescaped: Vec<_> = lines(text)
-            .map(|line| line.split_once(' ').unwrap())
-            .map(|(name, text)| (name, text.replace("\\n", "\n")))
-            .collect();
-        let configs: Vec<_> = unescaped
-            .chunks(2)
-            .map(|pair| {
-                let (name, given) = &pair[0];
-                let written = pair[1].1.strip_prefix("> ").unwrap();
-                let written = (written != "refused").then(|| written.to_owned());
-                (*name, given.strip_prefix("< ").unwrap(), written)
+        let lines: Vec<_> = lines(text).collect();
+        let configs: Vec<_> = lines
+            .chunks(3)
+            .map(|three| {
+                let name = three[0].split_once(' ').unwrap().0;
+                let column = |n: usize, sign: &str| {
+                    let text = three[n].strip_prefix(name).and_then(|text| text.strip_prefix(sign));
+                    text.unwrap().trim_start_matches(' ').replace("\\n", "\n")
+                };
+                let quorums = column(2, " =");
+                Config {
+                    name,
+                    text: column(0, " <"),
+                    written: Some(column(1, " >")).filter(|written| written != "refused"),
+                    quorums: quorums
+                        .split_terminator(',')
+                        .map(|bits| bits.parse().unwrap())
+                        .collect(),
+                }
             })
             .collect();
         check(&configs);
