@@ -136,13 +136,19 @@ impl Shared {
         self.finish(Err(fatal));
     }
 
+    /// The first failure is why the server ends, even if it was told to end before: what could not be finished then was
+    /// not.
     fn finish(&self, result: Result<(), Fatal>) {
         self.end.send_if_modified(|end| {
-            let is_first = end.is_none();
-            if is_first {
+            let says_more = match end {
+                None => true,
+                Some(Ok(())) => result.is_err(),
+                Some(Err(_)) => false,
+            };
+            if says_more {
                 *end = Some(result);
             }
-            is_first
+            says_more
         });
         self.is_stopping.store(true, Ordering::Release);
         self.queue.push(NodeEvent::Stop);

@@ -2,11 +2,12 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use crate::shared::NodeEvent;
-use crate::{Config, Server};
+use crate::{Config, ExitCode, Server};
 
 #[path = "../tests/it/support/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the other tests use more of it")]
@@ -18,7 +19,7 @@ use support::{Client, create, op, set_data, string, until, word};
 struct Running {
     server: Server,
     address: SocketAddr,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 fn start(configure: impl FnOnce(&mut Config)) -> Running {
@@ -29,7 +30,7 @@ fn start(configure: impl FnOnce(&mut Config)) -> Running {
     Running {
         address: server.client_address(),
         server,
-        _dir: dir,
+        dir,
     }
 }
 
@@ -239,4 +240,42 @@ fn a_server_ends_although_a_word_waits_for_its_node() {
     let answer = support::read_all(&mut dump);
     assert!(answer.is_empty() || answer.starts_with("SessionTracker dump:\n"));
     running.server.stop();
+}
+
+/// The log cannot begin its next file, and the first transaction after the session's needs one.
+fn check_log_that_fails_at_the_end(leave_it_to_the_log_thread: bool) {
+    let running = start(|config| config.storage.txn_log_size_limit_bytes = NonZeroU64::new(1));
+    let mut client = Client::new(running.address, 30_000);
+    let release = running.stall();
+    client.send(op::CREATE, &create("/lost", b"", 0));
+    running.wait_outstanding(1);
+    std::fs::remove_dir_all(running.dir.path()).unwrap();
+    if leave_it_to_the_log_thread {
+        // With more work at hand the node does not write the log itself.
+        let shared = running.server.shared.clone();
+        let more = NodeEvent::Inspect(Box::new(move |_| {
+            shared.queue.push(NodeEvent::Inspect(Box::new(|_| {})));
+        }));
+        running.server.shared.queue.push(more);
+    }
+    running.server.request_stop();
+    drop(release);
+    let (ended, has_ended) = channel();
+    let server = running.server;
+    std::thread::spawn(move || ended.send(server.wait()));
+    let result = has_ended
+        .recv_timeout(Duration::from_secs(20))
+        .expect("the server ends");
+    assert_eq!(result.unwrap_err().code, ExitCode::TxnLog);
+    assert_eq!(client.reply(), None, "it is not durable");
+}
+
+#[test]
+fn a_log_that_fails_while_the_server_ends_is_why_it_ended() {
+    check_log_that_fails_at_the_end(false);
+}
+
+#[test]
+fn a_log_thread_that_fails_while_the_server_ends_is_not_waited_for() {
+    check_log_that_fails_at_the_end(true);
 }
