@@ -11,6 +11,7 @@ use zebu_node::LogBatch;
 use zebu_store::{LogWriter, StoreError};
 
 use crate::exit::{ExitCode, Fatal};
+use crate::server;
 use crate::shared::{NodeEvent, Shared};
 
 /// The log, which either the node or the log thread writes, never both at once.
@@ -31,9 +32,7 @@ impl Log {
         let (batches, received) = channel();
         let thread = {
             let (shared, writer) = (shared.clone(), writer.clone());
-            std::thread::Builder::new()
-                .name("zebu-log".into())
-                .spawn(move || run(&shared, &writer, &received))?
+            server::guarded(&shared.clone(), "zebu-log", move || run(&shared, &writer, &received))?
         };
         Ok(Self {
             writer,
@@ -75,13 +74,9 @@ impl Log {
     /// Waits for the thread.
     pub(crate) fn stop(&mut self) {
         self.batches = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            self.shared.fail(Fatal {
-                code: ExitCode::UnexpectedError,
-                message: "the log thread has panicked".into(),
-            });
+        if let Some(thread) = self.thread.take() {
+            // A panic in it has ended the server already.
+            let _ = thread.join();
         }
     }
 }
@@ -134,4 +129,41 @@ fn fail(shared: &Shared, error: &StoreError) {
         code: ExitCode::TxnLog,
         message,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use zebu_node::{Node, Now};
+    use zebu_proto::{Millis, WallMillis, Zxid};
+
+    use super::*;
+    use crate::conn::ConnHandle;
+    use crate::stalled_tests::{end_of, support};
+    use crate::{Config, Server};
+
+    /// A transaction of the server's next zxid: the end of a session.
+    fn batch(shared: &Shared) -> LogBatch {
+        let replica = shared.replica.read();
+        let now = |mono| Now {
+            mono: Millis(mono),
+            wall: WallMillis(0),
+        };
+        let mut node = Node::<ConnHandle>::new(server::node_config(&shared.config), &replica, now(0));
+        assert_eq!(node.tick(&replica, now(u64::MAX / 2)).len(), 1);
+        node.take_log(LogBatch::default())
+    }
+
+    #[test]
+    fn a_thread_that_panics_ends_the_server() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(Config::for_test(dir.path())).unwrap();
+        let client = support::Client::new(server.client_address(), 30_000);
+        // This log is elsewhere already.
+        let writer = server.shared.store.log_writer(Zxid(1000));
+        let mut log = Log::start(&server.shared, writer).unwrap();
+        log.hand_over(batch(&server.shared));
+        assert_eq!(end_of(server).unwrap_err().code, ExitCode::UnexpectedError);
+        log.stop();
+        drop(client);
+    }
 }

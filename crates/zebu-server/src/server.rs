@@ -271,7 +271,7 @@ fn random_seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
-fn node_config(config: &Config) -> NodeConfig {
+pub(crate) fn node_config(config: &Config) -> NodeConfig {
     let timeout = |ms: u32| i32::try_from(ms).unwrap_or(i32::MAX);
     let container = &config.znodes.container;
     NodeConfig {

@@ -13,6 +13,7 @@ use zebu_tree::snapshot::Capture;
 
 use crate::exit::{ExitCode, Fatal};
 use crate::random::Random;
+use crate::server;
 use crate::shared::Shared;
 
 /// Bytes of nodes that are encoded while the applied state is held: a few hundred microseconds.
@@ -45,9 +46,7 @@ impl Snapshots {
         let (captures, received) = sync_channel(1);
         let thread = {
             let shared = shared.clone();
-            std::thread::Builder::new()
-                .name("zebu-snapshots".into())
-                .spawn(move || run(&shared, &received))?
+            server::guarded(&shared.clone(), "zebu-snapshots", move || run(&shared, &received))?
         };
         let storage = &shared.config.storage;
         let mut snapshots = Self {
@@ -221,5 +220,24 @@ fn purge(shared: &Shared) {
         }
         // Old files that stay do no harm; the next purge tries again.
         Err(error) => tracing::warn!(%error, "purging old snapshots and logs failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stalled_tests::end_of;
+    use crate::{Config, Server};
+
+    #[test]
+    fn a_thread_that_panics_ends_the_server() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(Config::for_test(dir.path())).unwrap();
+        let mut snapshots = Snapshots::start(&server.shared, Zxid::ZERO).unwrap();
+        // A capture that the server's own tree knows nothing of.
+        let mut other = Tree::new(*server.shared.replica.read().tree().settings());
+        snapshots.begin(&mut other, 0);
+        assert_eq!(end_of(server).unwrap_err().code, ExitCode::UnexpectedError);
+        snapshots.stop();
     }
 }

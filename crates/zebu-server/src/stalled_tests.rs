@@ -7,11 +7,11 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use crate::shared::NodeEvent;
-use crate::{Config, ExitCode, Server};
+use crate::{Config, ExitCode, Fatal, Server};
 
 #[path = "../tests/it/support/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the other tests use more of it")]
-mod support;
+pub(crate) mod support;
 
 use support::{Client, create, op, set_data, string, until, word};
 
@@ -20,6 +20,14 @@ struct Running {
     server: Server,
     address: SocketAddr,
     dir: tempfile::TempDir,
+}
+
+/// How a server ended that nobody stops here. It must end soon.
+pub(crate) fn end_of(server: Server) -> Result<(), Fatal> {
+    let (ended, has_ended) = channel();
+    std::thread::spawn(move || ended.send(server.wait()));
+    let end = has_ended.recv_timeout(Duration::from_secs(20));
+    end.expect("the server ends")
 }
 
 fn start(configure: impl FnOnce(&mut Config)) -> Running {
@@ -260,13 +268,7 @@ fn check_log_that_fails_at_the_end(leave_it_to_the_log_thread: bool) {
     }
     running.server.request_stop();
     drop(release);
-    let (ended, has_ended) = channel();
-    let server = running.server;
-    std::thread::spawn(move || ended.send(server.wait()));
-    let result = has_ended
-        .recv_timeout(Duration::from_secs(20))
-        .expect("the server ends");
-    assert_eq!(result.unwrap_err().code, ExitCode::TxnLog);
+    assert_eq!(end_of(running.server).unwrap_err().code, ExitCode::TxnLog);
     assert_eq!(client.reply(), None, "it is not durable");
 }
 

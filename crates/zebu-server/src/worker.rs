@@ -22,6 +22,7 @@ use tokio::task::LocalSet;
 use zebu_node::{Close, ConnId};
 
 use crate::conn::{Conn, ConnHandle};
+use crate::exit::{ExitCode, Fatal};
 use crate::outbox::Flushed;
 use crate::server;
 use crate::session_io::{Flow, Incoming};
@@ -84,6 +85,21 @@ pub(crate) fn start(shared: &Arc<Shared>, listener: TcpListener) -> std::io::Res
     Ok(threads)
 }
 
+/// For every task to hold: its panic ends the server. The runtime would only forget the task, and leave its connection
+/// half alive. (A wrapper around the tasks would double their size.)
+struct PanicGuard(Arc<Shared>);
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(Fatal {
+                code: ExitCode::UnexpectedError,
+                message: "a task that serves connections has panicked; this is a bug in zebu".into(),
+            });
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Worker {
     shared: Arc<Shared>,
@@ -122,6 +138,7 @@ impl Worker {
     }
 
     async fn accept(self, listener: TcpListener, workers: Vec<UnboundedSender<Accepted>>) {
+        let _guard = PanicGuard(self.shared.clone());
         let listener = match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => listener,
             Err(error) => {
@@ -198,6 +215,7 @@ impl Worker {
     }
 
     async fn serve(self, socket: TcpStream, peer: SocketAddr) {
+        let _guard = PanicGuard(self.shared.clone());
         if let Ok(socket) = prepare(socket, self.shared.config.client_tcp_keep_alive) {
             let (read_half, write_half) = socket.into_split();
             let id = ConnId(self.shared.next_conn.fetch_add(1, Ordering::Relaxed));
@@ -230,6 +248,7 @@ fn prepare(socket: TcpStream, keep_alive: bool) -> std::io::Result<tokio::net::T
 
 /// Closes connections that have not asked for a session in time, and, when memory gets tight, those that take nothing.
 async fn sweep(shared: Arc<Shared>) {
+    let _guard = PanicGuard(shared.clone());
     let timeout_ms = u64::from(shared.config.limits.sessionless_cnxn_timeout_ms).max(1);
     let mut end = shared.end();
     loop {
@@ -390,4 +409,27 @@ async fn read(read_half: &mut OwnedReadHalf, incoming: &mut Incoming) -> Flow {
         })
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stalled_tests::end_of;
+    use crate::{Config, Server};
+
+    #[test]
+    fn a_task_that_panics_ends_the_server() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(Config::for_test(dir.path())).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let guard = PanicGuard(server.shared.clone());
+            let task = tokio::task::spawn_local(async move {
+                let _guard = guard;
+                panic!("a bug");
+            });
+            task.await.unwrap_err();
+        });
+        assert_eq!(end_of(server).unwrap_err().code, ExitCode::UnexpectedError);
+    }
 }
