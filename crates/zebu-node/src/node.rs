@@ -163,6 +163,17 @@ struct Client<C> {
     queue: VecDeque<Queued>,
 }
 
+impl<C> Client<C> {
+    /// Takes the first request out of the queue. A queue without requests holds no memory, however many there were.
+    fn next(&mut self) -> Option<Queued> {
+        let queued = self.queue.pop_front();
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+        queued
+    }
+}
+
 /// A request that was handed over.
 struct Queued {
     xid: Xid,
@@ -635,7 +646,7 @@ impl<C: Connection> Node<C> {
         if client.conn.id() != conn {
             return;
         }
-        let Some(queued) = client.queue.pop_front() else { return };
+        let Some(queued) = client.next() else { return };
         let zxid = record.header.zxid;
         match queued.what {
             What::Connect { session, read_only } => {
@@ -692,7 +703,7 @@ impl<C: Connection> Node<C> {
         while let Some(front) = client.queue.front()
             && matches!(front.what, What::Read { .. } | What::Refused(_))
         {
-            let Some(queued) = client.queue.pop_front() else { return };
+            let Some(queued) = client.next() else { return };
             let zxid = replica.tree().last_zxid();
             let mut after = After::Open;
             let conn = &client.conn;

@@ -96,10 +96,17 @@ impl Rope {
 
     /// Takes the next piece to be sent.
     pub fn take_chunk(&mut self) -> Option<Chunk> {
+        let Some(chunk) = self.chunks.pop_front() else {
+            // Most often there is nothing but this, and no list is needed.
+            if self.tail.is_empty() {
+                return None;
+            }
+            self.taken += 1;
+            return Some(Chunk::Owned(core::mem::take(&mut self.tail)));
+        };
         if self.chunks.is_empty() {
-            self.cut();
+            self.chunks = VecDeque::new();
         }
-        let chunk = self.chunks.pop_front()?;
         self.chunk_bytes -= chunk.as_ref().len();
         if let Chunk::Shared(value) = &chunk {
             self.shared_bytes -= value.len();

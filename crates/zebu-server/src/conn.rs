@@ -18,7 +18,7 @@ use crate::outbox::{Flushed, Outbox};
 
 /// What everybody may know of a connection. Its reading half belongs to the task that serves it.
 pub(crate) struct Conn {
-    id: ConnId,
+    pub(crate) id: ConnId,
     pub(crate) peer: SocketAddr,
     pub(crate) opened: Millis,
     pub(crate) established_at: OnceLock<WallMillis>,

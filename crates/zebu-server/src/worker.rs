@@ -119,7 +119,7 @@ impl Worker {
         let mut end = self.shared.end();
         let serving = async {
             while let Some((socket, peer)) = accepted.recv().await {
-                tokio::task::spawn_local(self.clone().serve(socket, peer));
+                self.clone().serve(socket, peer);
             }
         };
         tokio::select! {
@@ -169,7 +169,7 @@ impl Worker {
                         .into_std()
                         .map(|socket| workers[next % workers.len()].send((socket, peer)));
                     if !matches!(sent, Ok(Ok(()))) {
-                        self.leave(peer);
+                        leave(&self.per_address, peer);
                     }
                     next += 1;
                 }
@@ -204,36 +204,47 @@ impl Worker {
         true
     }
 
-    fn leave(&self, peer: SocketAddr) {
-        let mut per_address = self.per_address.lock();
-        if let Some(count) = per_address.get_mut(&peer.ip()) {
-            *count -= 1;
-            if *count == 0 {
-                per_address.remove(&peer.ip());
+    /// Serves a connection until it ends.
+    fn serve(self, socket: TcpStream, peer: SocketAddr) {
+        match prepare(socket, self.shared.config.client_tcp_keep_alive) {
+            Ok(socket) => {
+                let mut client = self.client(socket, peer);
+                // Only the client lives on in the task, and it is not moved any more: there are many.
+                tokio::task::spawn_local(async move {
+                    let _guard = PanicGuard(client.shared.clone());
+                    client.run().await;
+                    client.end();
+                });
             }
+            Err(_gone) => leave(&self.per_address, peer),
         }
     }
 
-    async fn serve(self, socket: TcpStream, peer: SocketAddr) {
-        let _guard = PanicGuard(self.shared.clone());
-        if let Ok(socket) = prepare(socket, self.shared.config.client_tcp_keep_alive) {
-            let (read_half, write_half) = socket.into_split();
-            let id = ConnId(self.shared.next_conn.fetch_add(1, Ordering::Relaxed));
-            let large = self.shared.limits.large.share();
-            let conn = Arc::new(Conn::new(id, peer, self.shared.clock.mono(), write_half, large));
-            self.shared.conns.lock().insert(id, conn.clone());
-            let mut client = Client {
-                incoming: Incoming::new(self.shared.clone(), ConnHandle(conn.clone())),
-                shared: self.shared.clone(),
-                conn,
-                read_half,
-            };
-            client.run().await;
-            client.incoming.end();
-            self.shared.conns.lock().remove(&id);
-            self.shared.queue.push(NodeEvent::Disconnected(id));
+    fn client(self, socket: tokio::net::TcpStream, peer: SocketAddr) -> Client {
+        let shared = self.shared;
+        let (read_half, write_half) = socket.into_split();
+        let id = ConnId(shared.next_conn.fetch_add(1, Ordering::Relaxed));
+        let large = shared.limits.large.share();
+        let conn = Arc::new(Conn::new(id, peer, shared.clock.mono(), write_half, large));
+        shared.conns.lock().insert(id, conn.clone());
+        Client {
+            incoming: Incoming::new(shared.clone(), ConnHandle(conn.clone())),
+            shared,
+            per_address: self.per_address,
+            conn,
+            read_half,
         }
-        self.leave(peer);
+    }
+}
+
+/// Counts a connection out.
+fn leave(per_address: &PerAddress, peer: SocketAddr) {
+    let mut per_address = per_address.lock();
+    if let Some(count) = per_address.get_mut(&peer.ip()) {
+        *count -= 1;
+        if *count == 0 {
+            per_address.remove(&peer.ip());
+        }
     }
 }
 
@@ -276,33 +287,36 @@ async fn sweep(shared: Arc<Shared>) {
 /// A connection with the task that serves it.
 struct Client {
     shared: Arc<Shared>,
+    per_address: PerAddress,
     conn: Arc<Conn>,
     incoming: Incoming,
     read_half: OwnedReadHalf,
 }
 
 impl Client {
+    /// What most connections do nearly always stands here and in [`Client::wait`]. Everything else is boxed, so that idle
+    /// connections do not keep the room for it.
     async fn run(&mut self) {
         let mut flow = Flow::Read;
         loop {
             if self.shared.is_stopping() {
-                return self.finish().await;
+                return Box::pin(self.finish()).await;
             }
             match self.conn.closing() {
                 Some(Close::Now) => return,
-                Some(Close::AfterOutput) => return self.drain().await,
+                Some(Close::AfterOutput) => return Box::pin(self.drain()).await,
                 None => {}
             }
             if let Flow::Word(word) = flow {
-                words::serve(&self.shared, &self.conn, word).await;
-                return self.drain().await;
+                Box::pin(words::serve(&self.shared, &self.conn, word)).await;
+                return Box::pin(self.drain()).await;
             }
             flow = match flow {
                 Flow::Read | Flow::Wait => self.incoming.resume(),
                 other => other,
             };
             if matches!(flow, Flow::Closed) {
-                return self.drain().await;
+                return Box::pin(self.drain()).await;
             }
             let is_blocked = self.conn.flush() == Flushed::Blocked;
             self.conn
@@ -322,11 +336,30 @@ impl Client {
     /// Waits for whatever comes first: bytes to read (if they are wanted), room to write (if some wait), a call from
     /// the node or from whoever ends the server. `None`: nothing was read.
     async fn wait(&mut self, is_blocked: bool, wants_bytes: bool) -> Option<Flow> {
+        if is_blocked || self.incoming.waits_for_others() || self.incoming.waits_for_room() {
+            return Box::pin(self.wait_held_back(is_blocked, wants_bytes)).await;
+        }
+        let Self {
+            conn,
+            incoming,
+            read_half,
+            ..
+        } = self;
+        tokio::select! {
+            biased;
+            () = conn.wake.notified() => None,
+            flow = read(read_half, incoming), if wants_bytes => Some(flow),
+        }
+    }
+
+    /// The same, for a connection that does not take what is sent to it, or that bounds for all connections hold back.
+    async fn wait_held_back(&mut self, is_blocked: bool, wants_bytes: bool) -> Option<Flow> {
         let Self {
             conn,
             incoming,
             read_half,
             shared,
+            ..
         } = self;
         let waits_for_others = incoming.waits_for_others();
         let waits_for_room = incoming.waits_for_room();
@@ -338,6 +371,15 @@ impl Client {
             () = shared.limits.below_hard_bound(), if waits_for_others => None,
             () = tokio::time::sleep(ROOM_INTERVAL), if waits_for_room => None,
         }
+    }
+
+    /// Forgets the connection.
+    fn end(&mut self) {
+        let id = self.conn.id;
+        self.incoming.end();
+        self.shared.conns.lock().remove(&id);
+        self.shared.queue.push(NodeEvent::Disconnected(id));
+        leave(&self.per_address, self.conn.peer);
     }
 
     /// Writes what is left, then ends the connection in an orderly way.

@@ -40,6 +40,17 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// A stage for so many connections to the server at this address, with a witness that has done so many rounds.
+    pub(crate) fn new(address: SocketAddr, rounds: watch::Receiver<u64>, connections: usize) -> Self {
+        Self {
+            address,
+            connecting: Arc::new(Semaphore::new(CONNECTING_MAX)),
+            rounds,
+            ready: watch::Sender::new(0),
+            connections,
+        }
+    }
+
     /// A new connection.
     pub(crate) async fn connect(&self) -> io::Result<TcpStream> {
         let _turn = self.connecting.acquire().await.expect("it is never closed");
@@ -87,13 +98,7 @@ where
     let target = Target::start();
     let witness = Witness::start(target.address());
     let before = target.memory();
-    let stage = Stage {
-        address: target.address(),
-        connecting: Arc::new(Semaphore::new(CONNECTING_MAX)),
-        rounds: witness.rounds(),
-        ready: watch::Sender::new(0),
-        connections,
-    };
+    let stage = Stage::new(target.address(), witness.rounds(), connections);
     let started = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
@@ -138,7 +143,7 @@ where
 }
 
 /// As many connections as wanted, or as the system lets a process have, which is then said.
-fn connections() -> usize {
+pub(crate) fn connections() -> usize {
     let files = server::raise_file_limit();
     let possible = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(CONNECTIONS);
     if possible < CONNECTIONS {

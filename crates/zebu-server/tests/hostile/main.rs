@@ -9,6 +9,7 @@
 mod attack;
 mod deaf;
 mod garbage;
+mod idle;
 mod server;
 mod slow;
 mod wire;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
             deaf::many_small_values,
         ),
         Trial::test("events_that_nobody_reads_are_bounded", deaf::events),
+        Trial::test("an_idle_session_costs_little", idle::run),
         Trial::test("all_of_it_at_once", attack::all_at_once),
     ];
     libtest_mimic::run(&arguments, tests).exit_code()

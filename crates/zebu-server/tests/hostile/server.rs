@@ -67,10 +67,16 @@ pub(crate) struct Memory {
 
 impl Target {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with some variables in its environment.
+    pub(crate) fn start_with(environment: &[(&str, &str)]) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
         let program = env::current_exe().expect("the name of this program");
         let mut child = Command::new(program)
             .env(DIR_VARIABLE, dir.path())
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
