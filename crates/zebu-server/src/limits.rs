@@ -111,13 +111,12 @@ impl Limits {
 
     /// Waits until no bound that concerns all connections is exceeded any longer.
     pub(crate) async fn below_hard_bound(&self) {
-        self.waiters.fetch_add(1, Ordering::Relaxed);
+        let _waiter = Waiter::new(&self.waiters);
         let notified = self.below.notified();
         if !self.may_submit(0) {
             // A bound on the wait covers a release between the two loads above.
             let _ = tokio::time::timeout(self.stall, notified).await;
         }
-        self.waiters.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Notes that a connection of which `counted` bytes are counted has `unsent` now. Returns what is counted of it.
@@ -165,6 +164,22 @@ impl Limits {
     pub(crate) fn partial(&self, before: usize, after: usize) -> bool {
         adjust(&self.partial_bytes, before, after);
         after <= PARTIAL_BYTES_MIN || self.partial_bytes.load(Ordering::Relaxed) <= PARTIAL_BYTES_TOTAL_MAX
+    }
+}
+
+/// Somebody who waits. He may give up at any moment.
+struct Waiter<'a>(&'a AtomicUsize);
+
+impl<'a> Waiter<'a> {
+    fn new(waiters: &'a AtomicUsize) -> Self {
+        waiters.fetch_add(1, Ordering::Relaxed);
+        Self(waiters)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -295,6 +310,31 @@ mod tests {
     fn without_a_threshold_no_request_is_large() {
         let large = LargeRequests::new(&config::LargeRequests::default());
         assert!(large.fits(usize::MAX) && large.share().begin(usize::MAX));
+    }
+
+    #[test]
+    fn who_gives_up_does_not_wait_any_more() {
+        let throttle = config::RequestThrottle {
+            max_requests: NonZeroU32::new(1),
+            ..Default::default()
+        };
+        let limits = Limits::new(&config::Limits::default(), &throttle);
+        limits.submit(1, 10);
+        let mut waiting = Box::pin(limits.below_hard_bound());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = &mut waiting => panic!("the bound is exceeded"),
+                () = std::future::ready(()) => {}
+            }
+        });
+        assert_eq!(limits.waiters.load(Ordering::Relaxed), 1);
+        drop(waiting);
+        assert_eq!(limits.waiters.load(Ordering::Relaxed), 0);
     }
 
     #[test]

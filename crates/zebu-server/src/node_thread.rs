@@ -100,7 +100,8 @@ impl Outputs<ConnHandle> for ServerOutputs {
         if !is_noted {
             self.noted.push(conn.clone());
         }
-        conn.in_flight.fetch_sub(1, Ordering::Release);
+        // Before `is_paused` is looked at: see `waits_for_answers`.
+        conn.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 
     fn established(&mut self, conn: &ConnHandle, session: &Arc<SessionHandle>, response: &ConnectResponse) {
@@ -139,7 +140,7 @@ impl ServerOutputs {
             let is_blocked = conn.flush() == Flushed::Blocked;
             conn.outbox.count(&mut conn.outbox.peek(), &self.shared.limits);
             let may_resume = conn.is_choked.load(Ordering::Acquire)
-                || conn.is_paused.load(Ordering::Acquire) && conn.in_flight.load(Ordering::Acquire) == 0;
+                || conn.is_paused.load(Ordering::SeqCst) && conn.in_flight.load(Ordering::SeqCst) == 0;
             if is_blocked || may_resume {
                 conn.wake.notify_one();
             }

@@ -252,6 +252,7 @@ impl Incoming {
             submitted_count: 0,
             received: 0,
             is_throttled: false,
+            waits_for_others: false,
             waits_for_room: None,
         };
         let waited_ms = self.throttled_since.map(|since| now.since(since));
@@ -283,7 +284,7 @@ impl Incoming {
             Flow::Wait if turn.is_throttled || is_late => self.throttled_since.or(Some(now)),
             _ => None,
         };
-        self.waits_for_others = flow == Flow::Wait && !self.shared.limits.may_submit(0);
+        self.waits_for_others = flow == Flow::Wait && turn.waits_for_others;
         self.waits_for_room = turn.waits_for_room;
         (used, flow)
     }
@@ -304,6 +305,8 @@ struct Turn<'a> {
     received: u64,
     /// Whether the rest has to wait for its turn, because too many requests are in work.
     is_throttled: bool,
+    /// Whether the rest has to wait although no request of the connection is in work.
+    waits_for_others: bool,
     /// Bytes of the next reply, if there is no room for it at the moment.
     waits_for_room: Option<usize>,
 }
@@ -350,12 +353,13 @@ impl Turn<'_> {
             return None;
         }
         self.submit();
-        self.conn.is_paused.store(true, Ordering::Release);
-        // Whoever answers the last request looks at the mark afterwards; it may have been answered just before.
-        let is_free = self.conn.in_flight.load(Ordering::Acquire) == 0 && limits.may_submit(0);
-        if is_free {
+        let is_idle = !self.waits_for_answers();
+        if is_idle && limits.may_submit(0) {
             return None;
         }
+        // Without a request in work nobody will wake the connection. That it has to wait for others is decided here, once:
+        // whether they still are in the way is looked at before the wait begins.
+        self.waits_for_others = is_idle;
         if is_throttled && has_request {
             self.is_throttled = true;
             self.shared.stats.requests.throttle_waits.add(1);
@@ -564,12 +568,17 @@ impl Turn<'_> {
         (used, flow)
     }
 
+    /// Whether requests of the connection are in work. If so, its task is woken when all of them are answered.
+    fn waits_for_answers(&self) -> bool {
+        // Whoever answers the last one counts it out before he looks at the mark, in this one order for all.
+        self.conn.is_paused.store(true, Ordering::SeqCst);
+        self.conn.in_flight.load(Ordering::SeqCst) > 0
+    }
+
     /// Answers that a request is not executed, once everything before it is answered.
     fn refuse_late(&mut self, frame: &Frame<'_>, waited_ms: u64) -> Handled {
         self.submit();
-        // Whoever answers the last request in flight looks at the mark afterwards.
-        self.conn.is_paused.store(true, Ordering::Release);
-        if self.conn.in_flight.load(Ordering::Acquire) > 0 {
+        if self.waits_for_answers() {
             return (0, Flow::Wait);
         }
         let stats = &self.shared.stats;

@@ -93,6 +93,22 @@ fn requests_above_the_throttle_wait_for_their_turn() {
     assert_eq!(running.server.shared.stats.requests.throttled.get(), 0);
 }
 
+/// A turn that comes free while a connection finds that it must wait for it is not missed.
+#[test]
+fn no_turn_is_missed() {
+    let running = start(throttle_one);
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                let mut client = Client::new(running.address, 30_000);
+                for _ in 0..2000 {
+                    assert_eq!(client.call(op::SET_DATA, &set_data("/", b"")).err, 0);
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn a_pipeline_is_handed_over_as_far_as_the_throttle_allows() {
     let running = start(throttle_one);
