@@ -17,6 +17,8 @@ use crate::words::Word;
 
 /// The first frame of a connection has 45 bytes. Far larger ones come from nobody who speaks the protocol.
 const CONNECT_BYTES_MAX: usize = 8 << 10;
+/// What a connection keeps may have room for so many times as much: it grows by doubling.
+const KEPT_SLACK: usize = 4;
 /// Requests evaluated under one acquisition of the applied state: a writer waits no longer than these take.
 const READS_PER_LOCK: usize = 256;
 
@@ -116,11 +118,7 @@ impl Incoming {
         let kept = std::mem::take(&mut self.kept);
         let (used, flow) = self.handle(&kept);
         self.kept = kept;
-        self.kept.drain(..used);
-        if self.kept.is_empty() {
-            // An idle connection holds no buffer.
-            self.kept = Vec::new();
-        }
+        forget_front(&mut self.kept, used);
         self.settle(flow)
     }
 
@@ -685,6 +683,15 @@ impl Turn<'_> {
     }
 }
 
+/// Removes what was handled. What is left holds no more memory than it needs: nothing if that is nothing, and little if it is
+/// the beginning of a frame behind a large one. For limits on what is held it is the length that counts.
+fn forget_front(kept: &mut Vec<u8>, used: usize) {
+    kept.drain(..used);
+    if kept.len() <= kept.capacity() / KEPT_SLACK {
+        kept.shrink_to_fit();
+    }
+}
+
 /// Whether an operation may be refused because it waited for too long. What concerns the connection alone may not, and
 /// never waits in the reference. Source: `Request.isThrottlable`.
 fn is_throttlable(op: i32) -> bool {
@@ -720,4 +727,33 @@ fn cut(bytes: &[u8], bytes_max: usize) -> Result<Option<Frame<'_>>, i32> {
         body,
         whole,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_large_frame_holds_little() {
+        for left in [0, 1, 1000, 100_000] {
+            let mut kept = vec![1; 1 << 20];
+            kept.extend(vec![2; left]);
+            forget_front(&mut kept, 1 << 20);
+            assert_eq!(kept, vec![2; left]);
+            assert!(kept.capacity() <= KEPT_SLACK * left, "{} for {left}", kept.capacity());
+        }
+    }
+
+    #[test]
+    fn a_frame_that_comes_in_pieces_is_not_copied_with_each() {
+        let mut kept = Vec::new();
+        let mut moved = 0;
+        for _ in 0..1000 {
+            let before = kept.as_ptr();
+            kept.extend([7; 1000]);
+            forget_front(&mut kept, 0);
+            moved += usize::from(kept.as_ptr() != before);
+        }
+        assert!(moved < 50, "{moved}");
+    }
 }
