@@ -40,6 +40,27 @@ pub enum Chunk {
     Shared(Value),
 }
 
+impl Chunk {
+    /// The same for a piece of which the first `offset` bytes are not needed any more. Returns how many of these are
+    /// still there.
+    #[must_use]
+    pub fn shrink(&mut self, offset: usize) -> usize {
+        match self {
+            Self::Owned(bytes) if is_mostly_room(bytes, offset) => {
+                *bytes = bytes[offset..].to_vec();
+                0
+            }
+            Self::Owned(_) | Self::Shared(_) => offset,
+        }
+    }
+}
+
+/// Whether a buffer has room for several times the bytes that it holds behind `offset`. Buffers grow by doubling, and those
+/// that are used again may be far larger.
+fn is_mostly_room(buffer: &Vec<u8>, offset: usize) -> bool {
+    (buffer.len() - offset) < buffer.capacity() / 4
+}
+
 impl AsRef<[u8]> for Chunk {
     fn as_ref(&self) -> &[u8] {
         match self {
@@ -88,9 +109,25 @@ impl Rope {
     }
 
     fn cut(&mut self) {
-        if !self.tail.is_empty() {
-            self.chunk_bytes += self.tail.len();
-            self.chunks.push_back(Chunk::Owned(core::mem::take(&mut self.tail)));
+        if self.tail.is_empty() {
+            return;
+        }
+        self.chunk_bytes += self.tail.len();
+        let bytes = if is_mostly_room(&self.tail, 0) {
+            // What is in front of a large value is little, and the buffer may be large: it may wait for long.
+            let bytes = self.tail.to_vec();
+            self.tail.clear();
+            bytes
+        } else {
+            core::mem::take(&mut self.tail)
+        };
+        self.chunks.push_back(Chunk::Owned(bytes));
+    }
+
+    /// Gives memory back that holds nothing: for bytes that have to wait.
+    pub fn shrink(&mut self) {
+        if is_mostly_room(&self.tail, 0) {
+            self.tail.shrink_to_fit();
         }
     }
 
@@ -211,6 +248,31 @@ mod tests {
                 assert_eq!(bytes[SHARED_BYTES_MIN..], [&alloc::vec![1; before][..], &[4]].concat());
             }
         }
+    }
+
+    #[test]
+    fn bytes_that_wait_do_not_hold_a_large_buffer() {
+        let large = Value::from(&alloc::vec![7; SHARED_BYTES_MIN][..]);
+        let mut rope = Rope::default();
+        rope.recycle(Vec::with_capacity(1 << 20));
+        rope.reply(ReplyHeader::ok(Xid(1), Zxid(2)), |body| body.value(&large));
+        rope.put(&[1; 100]);
+        rope.shrink();
+        let held: usize = rope.tail.capacity()
+            + rope
+                .chunks
+                .iter()
+                .map(|chunk| match chunk {
+                    Chunk::Owned(bytes) => bytes.capacity(),
+                    Chunk::Shared(_) => 0,
+                })
+                .sum::<usize>();
+        assert!(held < 1000, "{held}");
+        let mut chunk = Chunk::Owned(alloc::vec![3; 1 << 20]);
+        assert_eq!(chunk.shrink(1 << 19), 1 << 19, "worth nothing");
+        assert_eq!(chunk.shrink((1 << 20) - 2), 0);
+        assert_eq!(chunk.as_ref(), [3; 2]);
+        assert_eq!(drain(&mut rope).len(), 4 + 16 + 4 + SHARED_BYTES_MIN + 100);
     }
 
     #[test]

@@ -159,20 +159,26 @@ impl Outbox {
                 let len = writer.current.as_ref().map_or(0, |chunk| chunk.as_ref().len());
                 self.writing.store(len, Ordering::Relaxed);
             }
-            let Some(chunk) = &writer.current else {
+            let Writer { current, offset } = writer;
+            let Some(chunk) = current else {
                 return Ok(Flushed::Done);
             };
-            match socket.try_write_vectored(&[IoSlice::new(&chunk.as_ref()[writer.offset..])]) {
+            match socket.try_write_vectored(&[IoSlice::new(&chunk.as_ref()[*offset..])]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
-                    writer.offset += written;
+                    *offset += written;
                     self.writing.fetch_sub(written, Ordering::Relaxed);
                     self.written.fetch_add(written as u64, Ordering::Relaxed);
-                    if writer.offset == chunk.as_ref().len() {
-                        recycle(writer.current.take());
+                    if *offset == chunk.as_ref().len() {
+                        recycle(current.take());
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // It may be long until the client takes the rest, and only that is counted.
+                    *offset = chunk.shrink(*offset);
+                    self.queue.lock().rope.shrink();
+                    return Ok(Flushed::Blocked);
+                }
                 Err(error) => return Err(error),
             }
         }
