@@ -130,6 +130,7 @@ impl Tree {
 
     /// Forgets a capture, complete or not. What was put aside for it is handed out, since to free it takes its time: let
     /// go of it when the tree is no longer held.
+    #[must_use = "a statement drops it while the tree is still held"]
     pub fn end_capture(&mut self, capture: &Capture) -> Leftovers {
         let place = self
             .captures

@@ -121,7 +121,7 @@ impl DataDir {
             })
         };
         written().expect("a disk without faults");
-        tree.end_capture(&capture);
+        drop(tree.end_capture(&capture));
     }
 }
 

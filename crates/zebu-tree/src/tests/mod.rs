@@ -228,7 +228,7 @@ fn a_snapshot_is_the_tree_at_its_beginning_whatever_happens_meanwhile() {
         version: -1,
     });
     let loaded = read_all(&bench.tree, &capture, &mut out);
-    bench.tree.end_capture(&capture);
+    drop(bench.tree.end_capture(&capture));
     assert_eq!(loaded.digest(), capture.digest());
     assert_eq!(loaded.node_count(), capture.nodes());
     assert!(loaded.node("/n3").is_none());

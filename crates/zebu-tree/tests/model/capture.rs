@@ -85,7 +85,7 @@ fn a_snapshot_is_the_state_at_its_zxid() {
             if random.one_in(40) {
                 // Given up half-way.
                 let reading = readings.swap_remove(at);
-                pair.tree.end_capture(&reading.capture);
+                drop(pair.tree.end_capture(&reading.capture));
                 continue;
             }
             let reading = &mut readings[at];
@@ -93,7 +93,7 @@ fn a_snapshot_is_the_state_at_its_zxid() {
             if pair.tree.read_capture(&reading.capture, &mut reading.bytes, wanted) {
                 reading.check(&pair.tree);
                 let reading = readings.swap_remove(at);
-                pair.tree.end_capture(&reading.capture);
+                drop(pair.tree.end_capture(&reading.capture));
             }
         }
     });

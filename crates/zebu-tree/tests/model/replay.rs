@@ -28,7 +28,7 @@ fn acls(tree: &mut Tree) -> i32 {
     let capture = tree.begin_capture();
     let mut head = Vec::new();
     capture.encode_head(&mut head);
-    tree.end_capture(&capture);
+    drop(tree.end_capture(&capture));
     let sessions = i32::from_be_bytes(head[..4].try_into().unwrap());
     let at = 4 + 12 * sessions as usize;
     i32::from_be_bytes(head[at..at + 4].try_into().unwrap())
