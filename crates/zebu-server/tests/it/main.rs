@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod limits;
+mod snapshots;
 mod support;
 mod template;
 mod words;
