@@ -191,11 +191,22 @@ enum What {
     Read { ids: Arc<[Id]>, body: Box<[u8]> },
     /// Waits for the writes before it, to be refused.
     Refused(ErrorCode),
+    /// Came when the connection did not serve its session any more: waits for the writes before it, and nobody is told.
+    Dropped,
     /// Waits for the transaction that creates its session.
     Connect {
         session: SessionId,
         read_only: Option<bool>,
     },
+}
+
+impl What {
+    const fn needs_no_transaction(&self) -> bool {
+        match self {
+            Self::Read { .. } | Self::Refused(_) | Self::Dropped => true,
+            Self::Write | Self::Connect { .. } => false,
+        }
+    }
 }
 
 /// A prepared transaction and who waits for it.
@@ -373,6 +384,10 @@ impl<C: Connection> Node<C> {
 
     /// Requests of a client with a session: frames one behind the other, each with its length in front. All of them
     /// carry the identities that the client had shown when they came.
+    ///
+    /// If the session is gone, or served by another connection by now, they are dropped: this connection is being closed,
+    /// and what its client did earlier, here, must not take effect behind what it does later, there. Between two servers
+    /// the reference calls this a moved session; on one server it does not look.
     pub fn requests(
         &mut self,
         replica: &Replica,
@@ -385,6 +400,7 @@ impl<C: Connection> Node<C> {
         let Some(&key) = self.keys.get(&conn) else { return };
         let Some(client) = &self.clients[key] else { return };
         let session = client.conn.session();
+        let is_bound = self.bound.get(&session) == Some(&conn);
         let mut rest = frames;
         while let Some((len, after)) = rest.split_first_chunk::<4>() {
             let len = usize::try_from(u32::from_be_bytes(*len)).unwrap_or(usize::MAX);
@@ -393,7 +409,11 @@ impl<C: Connection> Node<C> {
                 break;
             };
             rest = after;
-            self.request(replica, (key, conn), session, ids, frame, received, now);
+            if is_bound {
+                self.request(replica, (key, conn), session, ids, frame, received, now);
+            } else {
+                self.drop_request(key, frame, received);
+            }
         }
         self.note_ready(key);
     }
@@ -430,6 +450,22 @@ impl<C: Connection> Node<C> {
                 received,
                 bytes: frame.len(),
                 what,
+            },
+        );
+    }
+
+    fn drop_request(&mut self, key: Key, frame: &[u8], received: Millis) {
+        let Ok(header) = RequestHeader::decode(&mut JuteReader::new(frame)) else {
+            return;
+        };
+        self.enqueue(
+            key,
+            Queued {
+                xid: header.xid,
+                op: header.op,
+                received,
+                bytes: frame.len(),
+                what: What::Dropped,
             },
         );
     }
@@ -675,7 +711,9 @@ impl<C: Connection> Node<C> {
                     outputs.close(&client.conn, Close::AfterOutput);
                 }
             }
-            What::Read { .. } | What::Refused(_) => unreachable!("reads leave the queue before the next write"),
+            What::Read { .. } | What::Refused(_) | What::Dropped => {
+                unreachable!("reads leave the queue before the next write")
+            }
         }
         let answered = Answered {
             op: queued.op,
@@ -701,29 +739,33 @@ impl<C: Connection> Node<C> {
         };
         let watches = Held(RefCell::new(watches));
         while let Some(front) = client.queue.front()
-            && matches!(front.what, What::Read { .. } | What::Refused(_))
+            && front.what.needs_no_transaction()
         {
             let Some(queued) = client.next() else { return };
             let zxid = replica.tree().last_zxid();
             let mut after = After::Open;
             let conn = &client.conn;
-            outputs.send(conn, |rope| match &queued.what {
+            match &queued.what {
                 What::Read { ids, body } => {
                     let reader = Reader {
                         conn,
                         session: conn.session(),
                         ids,
                     };
-                    after = replica.read(&watches, &reader, queued.xid, queued.op, body, rope);
+                    outputs.send(conn, |rope| {
+                        after = replica.read(&watches, &reader, queued.xid, queued.op, body, rope);
+                    });
                 }
-                What::Refused(error) => rope.reply(ReplyHeader::error(queued.xid, zxid, *error), |_| {}),
-                What::Write | What::Connect { .. } => {}
-            });
+                What::Refused(error) => outputs.send(conn, |rope| {
+                    rope.reply(ReplyHeader::error(queued.xid, zxid, *error), |_| {});
+                }),
+                What::Dropped | What::Write | What::Connect { .. } => {}
+            }
             outputs.answered(
                 conn,
                 Answered {
                     op: queued.op,
-                    is_refused: matches!(queued.what, What::Refused(_)),
+                    is_refused: matches!(queued.what, What::Refused(_) | What::Dropped),
                     xid: queued.xid,
                     zxid,
                     received: queued.received,
@@ -814,7 +856,7 @@ impl<C: Connection> Node<C> {
             client
                 .queue
                 .front()
-                .is_some_and(|front| matches!(front.what, What::Read { .. } | What::Refused(_)))
+                .is_some_and(|front| front.what.needs_no_transaction())
         };
         if self.clients[key].as_ref().is_some_and(is_ready) && !self.ready.contains(&key) {
             self.ready.push(key);

@@ -91,7 +91,8 @@ impl Outputs<ConnHandle> for ServerOutputs {
         } else {
             self.read_latency.add(&stats.read_latency, latency_ms);
         }
-        self.replies.add(stats, answered.op, self.sent_bytes);
+        self.replies
+            .add(stats, answered.op, std::mem::take(&mut self.sent_bytes));
         conn.large.end(answered.bytes);
         let mut queue = conn.outbox.peek();
         queue.stats.answered(&answered, 1, latency_ms, self.now);

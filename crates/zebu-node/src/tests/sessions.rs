@@ -79,6 +79,39 @@ fn a_renewal_takes_the_session_from_its_old_connection() {
     assert_eq!(replies(&bench.run(&new, &[frame(1, OpCode::Ping, |_| {})])), [(-2, 0)]);
 }
 
+/// What was on its way on the old connection must not take effect behind what the client did on the new one.
+#[test]
+fn late_requests_of_a_session_that_has_moved_on_are_dropped() {
+    let mut bench = Bench::new();
+    let old = bench.client();
+    bench.send(&old, &[create(1, "/before", CreateMode::Persistent)]);
+    let new = bench.conn();
+    bench.connect(&new, &renewal(old.session()));
+    bench.run(&new, &[create(1, "/new", CreateMode::Persistent)]);
+    assert_eq!(replies(&bench.got(&old)), [(1, 0)], "it was there in time");
+    let zxid = bench.replica.tree().last_zxid();
+    bench.outputs.answered = 0;
+    let late = [
+        create(2, "/late", CreateMode::Persistent),
+        frame(3, OpCode::Ping, |_| {}),
+        frame(4, OpCode::CloseSession, |_| {}),
+    ];
+    assert_eq!(bench.run(&old, &late), []);
+    assert_eq!(bench.outputs.answered, 3, "they are counted out");
+    assert_eq!(bench.replica.tree().last_zxid(), zxid);
+    assert_eq!(replies(&bench.run(&new, &[frame(2, OpCode::Ping, |_| {})])), [(-2, 0)]);
+}
+
+#[test]
+fn late_requests_of_a_session_that_is_gone_are_dropped() {
+    let mut bench = Bench::new();
+    let client = bench.client();
+    bench.run(&client, &[frame(1, OpCode::CloseSession, |_| {})]);
+    let zxid = bench.replica.tree().last_zxid();
+    assert_eq!(bench.run(&client, &[create(2, "/late", CreateMode::Persistent)]), []);
+    assert_eq!(bench.replica.tree().last_zxid(), zxid);
+}
+
 fn check_refused(bench: &mut Bench, request: &PendingConnect) {
     let conn = bench.conn();
     bench.connect(&conn, request);
