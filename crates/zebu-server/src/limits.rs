@@ -26,8 +26,8 @@ const UNSENT_BYTES_COUNTED_MIN: usize = UNSENT_BYTES_MAX_UNDER_PRESSURE;
 /// A connection that takes less than this between two looks, while all together are above [`UNSENT_BYTES_TOTAL_MAX`],
 /// takes nothing.
 pub(crate) const PROGRESS_BYTES_MIN: u64 = 16 << 10;
-/// Events that a connection has not taken: above it the connection is closed; a client that is so far behind learns more
-/// from its reconnect.
+/// Events, and replies to what was handed over in one piece, that a connection has not taken: above it the connection is
+/// closed; a client that is so far behind learns more from its reconnect. Values that are shared with the tree do not count.
 const UNSENT_BYTES_HARD_MAX: usize = 64 << 20;
 /// The same when all connections together are above [`UNSENT_BYTES_TOTAL_HARD_MAX`].
 const UNSENT_BYTES_HARD_MAX_UNDER_PRESSURE: usize = 64 << 10;
@@ -147,10 +147,10 @@ impl Limits {
             }
     }
 
-    /// Whether a connection with `unsent` bytes of events is beyond help.
-    pub(crate) fn is_hopeless(&self, unsent: usize) -> bool {
-        unsent > UNSENT_BYTES_HARD_MAX
-            || (unsent > UNSENT_BYTES_HARD_MAX_UNDER_PRESSURE
+    /// Whether a connection with so many copied bytes that are not sent is beyond help.
+    pub(crate) fn is_hopeless(&self, copied: usize) -> bool {
+        copied > UNSENT_BYTES_HARD_MAX
+            || (copied > UNSENT_BYTES_HARD_MAX_UNDER_PRESSURE
                 && self.unsent_bytes.load(Ordering::Relaxed) > UNSENT_BYTES_TOTAL_HARD_MAX)
     }
 

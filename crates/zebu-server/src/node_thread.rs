@@ -65,7 +65,7 @@ impl Outputs<ConnHandle> for ServerOutputs {
         let after = queue.rope.len();
         let limits = &self.shared.limits;
         conn.outbox.count(&mut queue, limits);
-        let is_hopeless = after > before && limits.is_hopeless(conn.outbox.len_with(&queue));
+        let is_hopeless = after > before && limits.is_hopeless(conn.outbox.copied_with(&queue));
         queue.stats.sent += 1;
         let is_noted = std::mem::replace(&mut queue.is_noted, true);
         drop(queue);

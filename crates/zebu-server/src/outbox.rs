@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::net::tcp::OwnedWriteHalf;
@@ -20,6 +20,8 @@ pub(crate) struct Outbox {
     writer: Mutex<Writer>,
     /// What is left of the piece that is being written.
     writing: AtomicUsize,
+    /// Whether that is a value that is shared with the tree.
+    writes_shared: AtomicBool,
     /// Bytes that the socket has taken.
     written: AtomicU64,
 }
@@ -75,6 +77,7 @@ impl Outbox {
             queue: Mutex::new(queue),
             writer: Mutex::default(),
             writing: AtomicUsize::new(0),
+            writes_shared: AtomicBool::new(false),
             written: AtomicU64::new(0),
         }
     }
@@ -103,6 +106,15 @@ impl Outbox {
     /// Bytes that wait, for who holds the queue.
     pub(crate) fn len_with(&self, queue: &Queue) -> usize {
         queue.rope.len() + self.writing.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that wait and are not shared with the tree, for who holds the queue.
+    pub(crate) fn copied_with(&self, queue: &Queue) -> usize {
+        let writing = match self.writes_shared.load(Ordering::Relaxed) {
+            true => 0,
+            false => self.writing.load(Ordering::Relaxed),
+        };
+        queue.rope.copied() + writing
     }
 
     /// Tells the limits what waits.
@@ -158,6 +170,8 @@ impl Outbox {
                 writer.offset = 0;
                 let len = writer.current.as_ref().map_or(0, |chunk| chunk.as_ref().len());
                 self.writing.store(len, Ordering::Relaxed);
+                let is_shared = matches!(writer.current, Some(Chunk::Shared(_)));
+                self.writes_shared.store(is_shared, Ordering::Relaxed);
             }
             let Writer { current, offset } = writer;
             let Some(chunk) = current else {

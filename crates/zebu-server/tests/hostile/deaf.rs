@@ -30,8 +30,12 @@ pub(crate) fn events() -> Result<(), Failed> {
     attack::run(UNSENT_BYTES_MAX, watch)
 }
 
-pub(crate) async fn ask_for_large_values(stage: Stage, _: usize) {
+/// Every other attacker writes first: then it is the node that answers the reads.
+pub(crate) async fn ask_for_large_values(stage: Stage, number: usize) {
     let mut requests = Vec::new();
+    if number.is_multiple_of(2) {
+        wire::set_data(&mut requests, 0, SMALL, &[7; 1024]);
+    }
     for xid in 1..=REQUESTS {
         wire::get_data(&mut requests, xid, LARGE);
     }

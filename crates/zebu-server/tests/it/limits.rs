@@ -141,3 +141,20 @@ fn a_client_without_the_required_identity_is_told_so_and_closed() {
     assert_eq!(known.call(op::SET_DATA, &set_data("/", b"x")).err, 0);
     assert_eq!(known.call(op::CLOSE_SESSION, b"").err, 0);
 }
+
+/// Values that are shared with the tree take no memory to speak of, however many replies they are in.
+#[test]
+fn a_pipeline_of_large_reads_behind_a_write_is_answered() {
+    let running = start(|_| {});
+    let mut client = client(&running).unwrap();
+    client.create("/large", &[7; 1_000_000], 0);
+    let write = set_data("/", b"x");
+    let mut read = string("/large");
+    read.push(0);
+    let mut requests = vec![(op::SET_DATA, &write[..])];
+    requests.extend(std::iter::repeat_n((op::GET_DATA, &read[..]), 100));
+    for xid in client.send_together(&requests) {
+        let reply = client.reply().expect("the connection goes on");
+        assert_eq!((reply.xid, reply.err), (xid, 0));
+    }
+}
