@@ -54,7 +54,31 @@ impl Store {
     /// If the disk fails; then nothing that depends on the new value may be said or done.
     pub fn write_epoch(&self, file: EpochFile, epoch: Epoch) -> Result<(), StoreError> {
         let shared = self.shared();
-        shared.write_whole(&shared.snapshot_dir, file.name(), epoch.to_string().as_bytes())
+        shared.write_whole(&shared.snapshot_dir, file.name(), epoch.to_string().as_bytes())?;
+        if file == EpochFile::Current {
+            self.remove_announcement()?;
+        }
+        Ok(())
+    }
+
+    /// Notes durably that a history of `epoch` is about to be written: until [`EpochFile::Current`] is, the data may be of
+    /// a later epoch than that file says. The note has the name that Java's servers look for in that case.
+    ///
+    /// # Errors
+    /// If the disk fails; then the history must not be written.
+    pub fn announce_epoch(&self, epoch: Epoch) -> Result<(), StoreError> {
+        let shared = self.shared();
+        shared.write_whole(&shared.snapshot_dir, &announcement(), epoch.to_string().as_bytes())
+    }
+
+    fn remove_announcement(&self) -> Result<(), StoreError> {
+        let shared = self.shared();
+        let path = shared.snapshot_dir.join(announcement());
+        let exists = shared.disk.exists(&path);
+        if exists.map_err(|error| StoreError::io("look at", &path, error))? {
+            shared.remove_in_order(&shared.snapshot_dir, [path])?;
+        }
+        Ok(())
     }
 
     /// The epochs at start-up, when the data end at `last`: missing files are made from it, and what contradicts is
@@ -87,20 +111,17 @@ impl Store {
         Ok(Epochs { accepted, current })
     }
 
-    /// Java may have crashed between writing `currentEpoch.tmp` and its renaming; a complete one is taken.
+    /// A server may have crashed while it took over a history ([`Store::announce_epoch`]), or, Java's, between writing
+    /// `currentEpoch.tmp` and its renaming. The history may be there in part: what can be said of it is that it is one of
+    /// the epoch of its last transaction, as that of a follower of that time would be. Java takes the epoch in the file,
+    /// and may then beat others with a history that it does not have (ZOOKEEPER-4643).
     fn newer_current(&self, found: Epoch, data_epoch: Epoch) -> Result<Epoch, StoreError> {
-        let temporary = format!("{}{JAVA_TEMPORARY_SUFFIX}", EpochFile::Current.name());
-        let newer = read_epoch_named(self.shared(), &temporary)?;
-        match newer.filter(|newer| *newer >= data_epoch) {
-            Some(newer) => {
-                self.write_epoch(EpochFile::Current, newer)?;
-                let shared = self.shared();
-                let path = shared.snapshot_dir.join(&temporary);
-                shared.remove_in_order(&shared.snapshot_dir, [path])?;
-                Ok(newer)
-            }
-            None => Err(self.contradiction(EpochFile::Current, found, "the log", data_epoch)),
+        let newer = read_epoch_named(self.shared(), &announcement())?;
+        if newer.is_none_or(|newer| newer < data_epoch) {
+            return Err(self.contradiction(EpochFile::Current, found, "the log", data_epoch));
         }
+        self.write_epoch(EpochFile::Current, data_epoch)?;
+        Ok(data_epoch)
     }
 
     fn contradiction(&self, file: EpochFile, found: Epoch, reason: &'static str, wanted: Epoch) -> StoreError {
@@ -120,6 +141,11 @@ impl Store {
         let path = self.shared().options.data_dir.join("myid");
         Ok(read_number(&*self.shared().disk, &path)?.map(Sid))
     }
+}
+
+/// The name of the note of [`Store::announce_epoch`].
+fn announcement() -> String {
+    format!("{}{JAVA_TEMPORARY_SUFFIX}", EpochFile::Current.name())
 }
 
 fn read_epoch_named(shared: &Shared, name: &str) -> Result<Option<Epoch>, StoreError> {

@@ -10,6 +10,8 @@ use crate::{Disk, RecoverySink, Sections, StoreError, snapshot};
 pub(crate) const VERSION_DIR: &str = "version-2";
 /// Ending of files that are not complete; left over ones are removed when a store opens.
 pub(crate) const TEMPORARY_SUFFIX: &str = ".zebu-tmp";
+/// Ending of a snapshot that takes the place of everything else; see `install.rs`.
+pub(crate) const INSTALL_SUFFIX: &str = ".zebu-install";
 /// Held while a store is open.
 pub(crate) const LOCK_FILE: &str = "zebu.lock";
 

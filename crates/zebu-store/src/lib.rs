@@ -26,6 +26,7 @@
 mod disk;
 mod epoch;
 mod error;
+mod install;
 mod layout;
 mod log;
 mod options;

@@ -76,6 +76,7 @@ impl Store {
             trusted: Mutex::default(),
             _locks: locks,
         };
+        shared.complete_installation()?;
         Ok(Self {
             shared: Arc::new(shared),
         })

@@ -39,22 +39,6 @@ impl Store {
         Ok(last)
     }
 
-    /// Removes every snapshot before the one at `zxid`, and all log files.
-    ///
-    /// For a server that has received its state from a leader and written it as this snapshot: what it had before is
-    /// another history, and must never be continued by what comes now (ZOOKEEPER-2846). Must not run beside a
-    /// [`crate::LogWriter`].
-    ///
-    /// # Errors
-    /// If the disk fails.
-    pub fn forget_before(&self, zxid: Zxid) -> Result<(), StoreError> {
-        let shared = self.shared();
-        let older = self.snapshots()?.into_iter().filter(|snapshot| snapshot.zxid < zxid);
-        shared.remove_in_order(&shared.snapshot_dir, older.map(|snapshot| snapshot.path))?;
-        let logs = self.logs()?.into_iter().rev();
-        shared.remove_in_order(&shared.log_dir, logs.map(|log| log.path))
-    }
-
     /// The zxid of the newest good snapshot that holds nothing after `to`, and the snapshots that do, newest first.
     ///
     /// A snapshot written while transactions went on may hold more than its name says; since 3.9 it tells.

@@ -91,6 +91,35 @@ impl SnapshotWriter {
     /// # Errors
     /// If the disk fails. The snapshot is lost then; older ones and the log are not touched.
     pub fn finish(mut self, sections: Sections) -> Result<SnapshotFile, StoreError> {
+        self.complete(sections)?;
+        let name = layout::snapshot_name(self.zxid, self.store.options.compression);
+        let (path, len) = self.publish(&name)?;
+        self.store.trust(&path);
+        Ok(SnapshotFile {
+            zxid: self.zxid,
+            compression: self.store.options.compression,
+            path,
+            len,
+        })
+    }
+
+    /// As [`SnapshotWriter::finish`], and everything else in both directories goes: other snapshots and all of the log.
+    /// For a server that has received its state from a leader. What it had before is another history, and must never be
+    /// continued by what comes now (ZOOKEEPER-2846). A crash leaves either all of the old or, once the store is opened
+    /// again, nothing but the new.
+    ///
+    /// There must be no [`crate::LogWriter`].
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn install(mut self, sections: Sections) -> Result<(), StoreError> {
+        self.complete(sections)?;
+        let name = layout::snapshot_name(self.zxid, self.store.options.compression) + layout::INSTALL_SUFFIX;
+        self.publish(&name)?;
+        self.store.complete_installation()
+    }
+
+    fn complete(&mut self, sections: Sections) -> Result<(), StoreError> {
         self.seal()?;
         if let Some(digest) = sections.digest {
             let mut bytes = Vec::new();
@@ -105,7 +134,7 @@ impl SnapshotWriter {
             self.write(&zxid.0.to_be_bytes())?;
             self.seal()?;
         }
-        self.publish()
+        Ok(())
     }
 
     fn seal(&mut self) -> Result<(), StoreError> {
@@ -114,16 +143,16 @@ impl SnapshotWriter {
         self.write(&SEAL_END)
     }
 
-    fn publish(mut self) -> Result<SnapshotFile, StoreError> {
+    /// Makes the file durable and gives it its name; returns its path and length.
+    fn publish(&mut self, name: &str) -> Result<(PathBuf, u64), StoreError> {
         let target = std::mem::replace(&mut self.target, Target::Closed);
         let written = target.finish().and_then(|(file, len)| {
             file.sync_all()?;
             Ok(len)
         });
         let len = written.map_err(|error| StoreError::io("write", &self.temporary, error))?;
-        let compression = self.store.options.compression;
         let dir = &self.store.snapshot_dir;
-        let path = dir.join(layout::snapshot_name(self.zxid, compression));
+        let path = dir.join(name);
         self.store
             .disk
             .rename(&self.temporary, &path)
@@ -133,13 +162,7 @@ impl SnapshotWriter {
             .disk
             .sync_dir(dir)
             .map_err(|error| StoreError::io("sync", dir, error))?;
-        self.store.trust(&path);
-        Ok(SnapshotFile {
-            zxid: self.zxid,
-            compression,
-            path,
-            len,
-        })
+        Ok((path, len))
     }
 }
 

@@ -125,6 +125,13 @@ pub(crate) fn write_snapshot(store: &Store, zxid: i64, children: usize, sections
     writer.finish(sections).unwrap()
 }
 
+/// The same, in the place of everything else.
+pub(crate) fn install_snapshot(store: &Store, zxid: i64, children: usize) -> Result<(), StoreError> {
+    let mut writer = store.snapshot_writer(Zxid(zxid))?;
+    writer.write(&snapshot_body(zxid, children))?;
+    writer.install(Sections::default())
+}
+
 /// Sessions, ACL table and nodes.
 pub(crate) fn snapshot_body(zxid: i64, children: usize) -> Vec<u8> {
     let mut body = Vec::new();

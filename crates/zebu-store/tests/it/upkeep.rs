@@ -1,9 +1,10 @@
 //! Epoch files, `myid`, purging, truncation, sizes.
 
 use zebu_proto::{Epoch, Sid, Zxid};
+use zebu_store::sim_disk::Fault;
 use zebu_store::{EpochFile, Epochs, Sections, StoreError};
 
-use crate::support::{Bench, recover, txn, write_snapshot};
+use crate::support::{Bench, install_snapshot, recover, txn, write_snapshot};
 
 const EPOCH: i64 = 1 << 32;
 
@@ -53,6 +54,23 @@ fn contradicting_epochs_are_refused() {
     bench.put("acceptedEpoch", b"1");
     let error = store.load_epochs(Zxid(3 * EPOCH + 1)).unwrap_err();
     assert!(error.to_string().contains("acceptedEpoch: epoch 1"), "{error}");
+}
+
+/// A crash while a history is taken over leaves a part of it: it is one of the epoch of its last transaction, whatever
+/// epoch it was on the way to.
+#[test]
+fn an_announced_epoch_explains_a_log_that_is_later_than_the_file() {
+    let bench = Bench::new();
+    let store = bench.open();
+    store.write_epoch(EpochFile::Accepted, Epoch(7)).unwrap();
+    store.write_epoch(EpochFile::Current, Epoch(2)).unwrap();
+    store.announce_epoch(Epoch(7)).unwrap();
+    assert_eq!(store.load_epochs(Zxid(2 * EPOCH + 9)).unwrap(), epochs(7, 2));
+    assert_eq!(store.load_epochs(Zxid(5 * EPOCH + 1)).unwrap(), epochs(7, 5));
+    assert!(!bench.exists("currentEpoch.tmp"));
+    store.announce_epoch(Epoch(7)).unwrap();
+    store.write_epoch(EpochFile::Current, Epoch(7)).unwrap();
+    assert!(!bench.exists("currentEpoch.tmp"), "it has come true");
 }
 
 #[test]
@@ -190,12 +208,42 @@ fn names_of(store: &zebu_store::Store) -> (usize, usize) {
     (store.logs().unwrap().len(), store.snapshots().unwrap().len())
 }
 
+/// The power fails at each operation of an installation: the directory holds the old history, all of it, or the new one
+/// and nothing else.
 #[test]
-fn a_state_from_a_leader_leaves_nothing_of_the_earlier_history() {
-    let bench = many();
-    write_snapshot(&bench.open(), 2 * EPOCH + 3, 3, Sections::default());
-    bench.open().forget_before(Zxid(2 * EPOCH + 3)).unwrap();
-    assert_eq!(names(&bench), ["snapshot.200000003"]);
+fn a_state_from_a_leader_replaces_everything_at_once() {
+    // Lower than what is there, as from a leader that does not know the end of this history.
+    for zxid in [12, 2 * EPOCH + 3] {
+        let mut has_ended = false;
+        for fail_in in 0.. {
+            let bench = many();
+            let store = bench.open();
+            let before = contents(&store);
+            let operation = bench.disk.operations() + fail_in;
+            bench.disk.fail_at(operation, Fault::Crash);
+            let result = install_snapshot(&store, zxid, 3);
+            has_ended = result.is_ok() && !bench.disk.has_crashed();
+            drop(store);
+            bench.disk.restart();
+            let after = contents(&bench.open());
+            if has_ended {
+                assert_eq!(names(&bench), [format!("snapshot.{zxid:x}")]);
+                break;
+            }
+            let is_new = names(&bench) == [format!("snapshot.{zxid:x}")];
+            assert!(
+                is_new || after == before,
+                "crash at operation {fail_in}: {:?}",
+                names(&bench)
+            );
+        }
+        assert!(has_ended);
+    }
+}
+
+fn contents(store: &zebu_store::Store) -> (Zxid, Vec<i64>) {
+    let (seen, recovered) = recover(store).unwrap();
+    (recovered.last_zxid, seen.zxids())
 }
 
 #[test]

@@ -1,0 +1,481 @@
+//! Fast leader election: who looks for a leader tells everybody whom it proposes, adopts better proposals, and decides
+//! once a quorum proposes the same.
+//!
+//! Source: `org.apache.zookeeper.server.quorum.FastLeaderElection`. Otherwise than there, a server does not wait for
+//! better proposals when everybody who can be reached has agreed: nobody could send one.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+use zebu_proto::quorum::PeerState;
+use zebu_proto::{Epoch, Millis, Sid, Zxid};
+
+use crate::members::Members;
+use crate::vote::{Ballot, NO_PROPOSAL, Vote};
+
+/// What the election of a server says to another one. The driver adds the text of the committed configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// What the sender does.
+    pub state: PeerState,
+    /// Whom it proposes, or proposed when it last decided.
+    pub vote: Vote,
+    /// The round of the election in which it does, or did.
+    pub round: i64,
+    /// Format version: 0 for releases that do not keep the epochs of votes in step.
+    pub version: i32,
+}
+
+/// The format version that is sent.
+const VERSION: i32 = 2;
+
+/// A notification and who is to get it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The receiver.
+    pub to: Sid,
+    /// What it gets.
+    pub notification: Notification,
+}
+
+/// How long an election waits, milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct ElectionTimes {
+    /// Until the first repetition of a proposal (`zookeeper.fastleader.minNotificationInterval`).
+    pub repeat_ms_min: u64,
+    /// The time doubles up to this (`zookeeper.fastleader.maxNotificationInterval`).
+    pub repeat_ms_max: u64,
+    /// For better proposals, once a quorum has agreed (`finalizeWait`).
+    pub finalize_ms: u64,
+}
+
+impl Default for ElectionTimes {
+    fn default() -> Self {
+        Self {
+            repeat_ms_min: 200,
+            repeat_ms_max: 60_000,
+            finalize_ms: 200,
+        }
+    }
+}
+
+/// What a server brings into an election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The last transaction in its durable log; −1 when its data is empty and cannot be trusted.
+    pub last_zxid: Zxid,
+    /// Its `currentEpoch`.
+    pub current_epoch: Epoch,
+    /// Whether it is an observer: it looks for the leader and is none.
+    pub is_observer: bool,
+}
+
+/// How an election ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// This server is to lead.
+    Lead,
+    /// This server is to follow, as participant or observer.
+    Learn {
+        /// Its leader.
+        leader: Sid,
+    },
+}
+
+/// The election of one server.
+#[derive(Debug)]
+pub struct Election {
+    me: Sid,
+    members: Members,
+    times: ElectionTimes,
+    round: i64,
+    state: PeerState,
+    /// What the last election came to.
+    decided: Ballot,
+    standing: Standing,
+    /// Voters that cannot be reached at the moment, as far as is known.
+    unreachable: BTreeSet<Sid>,
+    looking: Option<Looking>,
+}
+
+/// An election under way.
+#[derive(Debug)]
+struct Looking {
+    proposal: Vote,
+    /// Votes of this round.
+    received: BTreeMap<Sid, Ballot>,
+    /// Votes of servers that have a leader, of any round.
+    outside: BTreeMap<Sid, Ballot>,
+    repeat_ms: u64,
+    repeat_at: Millis,
+    /// A quorum has agreed; if nothing better comes until then, that is the result.
+    finalize_at: Option<Millis>,
+}
+
+impl Election {
+    /// A server that has not looked for a leader yet.
+    #[must_use]
+    pub fn new(me: Sid, members: Members, times: ElectionTimes, standing: Standing) -> Self {
+        Self {
+            me,
+            members,
+            times,
+            round: 0,
+            state: PeerState::Looking,
+            decided: Ballot {
+                vote: Vote {
+                    leader: me,
+                    zxid: standing.last_zxid,
+                    peer_epoch: i64::from(standing.current_epoch.0),
+                },
+                round: 0,
+                is_looking: true,
+                is_leading: false,
+                is_versioned: true,
+            },
+            standing,
+            unreachable: BTreeSet::new(),
+            looking: None,
+        }
+    }
+
+    /// What this server does.
+    #[must_use]
+    pub const fn state(&self) -> PeerState {
+        self.state
+    }
+
+    /// The round that this server is in, or was in when it last decided.
+    #[must_use]
+    pub const fn round(&self) -> i64 {
+        self.round
+    }
+
+    /// What the last election came to.
+    #[must_use]
+    pub const fn decided_vote(&self) -> Vote {
+        self.decided.vote
+    }
+
+    /// When [`Election::tick`] wants to be called, if nothing arrives before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        let looking = self.looking.as_ref()?;
+        Some(
+            looking
+                .finalize_at
+                .map_or(looking.repeat_at, |at| at.min(looking.repeat_at)),
+        )
+    }
+
+    /// Begins to look for a leader.
+    pub fn look(&mut self, standing: Standing, now: Millis, out: &mut Vec<Outgoing>) -> Option<Decision> {
+        self.round += 1;
+        self.state = PeerState::Looking;
+        self.standing = standing;
+        self.looking = Some(Looking {
+            proposal: self.own_vote(),
+            received: BTreeMap::new(),
+            outside: BTreeMap::new(),
+            repeat_ms: self.times.repeat_ms_min,
+            repeat_at: now.plus(self.times.repeat_ms_min),
+            finalize_at: None,
+        });
+        self.propose(out);
+        self.count(now)
+    }
+
+    /// The epoch of the leader that this server now follows, or has become, is part of its vote from here on: so the
+    /// votes of all members stay comparable. Source: `QuorumPeer.updateElectionVote`.
+    pub fn epoch_established(&mut self, epoch: Epoch) {
+        self.decided.vote.peer_epoch = i64::from(epoch.0);
+    }
+
+    /// Notes that a voter cannot be reached: nothing better will come from it.
+    pub fn unreachable(&mut self, sid: Sid, now: Millis) -> Option<Decision> {
+        self.unreachable.insert(sid);
+        self.count(now)
+    }
+
+    /// Notes that a voter can be reached.
+    pub fn reachable(&mut self, sid: Sid) {
+        self.unreachable.remove(&sid);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Millis, out: &mut Vec<Outgoing>) -> Option<Decision> {
+        let looking = self.looking.as_mut()?;
+        if looking.finalize_at.is_some_and(|at| at <= now) {
+            return Some(self.decide());
+        }
+        if looking.repeat_at <= now {
+            looking.repeat_ms = looking.repeat_ms.saturating_mul(2).min(self.times.repeat_ms_max);
+            looking.repeat_at = now.plus(looking.repeat_ms);
+            self.broadcast(out);
+        }
+        None
+    }
+
+    /// Takes what another server says.
+    pub fn receive(
+        &mut self,
+        from: Sid,
+        notification: &Notification,
+        now: Millis,
+        out: &mut Vec<Outgoing>,
+    ) -> Option<Decision> {
+        self.unreachable.remove(&from);
+        if from == self.me {
+            return None;
+        }
+        if !self.members.is_voter(from) {
+            self.answer(from, self.decided, out);
+            return None;
+        }
+        if self.looking.is_none() {
+            if notification.state == PeerState::Looking {
+                self.answer(from, self.decided, out);
+            }
+            return None;
+        }
+        match notification.state {
+            PeerState::Looking => {
+                if notification.round < self.round {
+                    self.answer_running(from, out);
+                }
+                self.hear_voter(from, notification, now, out)
+            }
+            PeerState::Following | PeerState::Leading => self.hear_member(from, notification),
+            PeerState::Observing => None,
+        }
+    }
+
+    /// A voter that looks for a leader, too.
+    fn hear_voter(
+        &mut self,
+        from: Sid,
+        notification: &Notification,
+        now: Millis,
+        out: &mut Vec<Outgoing>,
+    ) -> Option<Decision> {
+        const UNTRUSTED: Zxid = Zxid(-1);
+        if !self.members.is_voter(notification.vote.leader)
+            || notification.vote.zxid == UNTRUSTED
+            || self.standing.last_zxid == UNTRUSTED
+        {
+            return None;
+        }
+        let own = self.own_vote();
+        let is_better_than = |vote: &Vote| self.is_better(&notification.vote, vote);
+        let (is_better_than_own, is_better) = (is_better_than(&own), is_better_than(&self.looking.as_ref()?.proposal));
+        let looking = self.looking.as_mut()?;
+        match notification.round.cmp(&self.round) {
+            Ordering::Less => {
+                // It will come back with this round; what it proposes is worth a little time.
+                if is_better && looking.finalize_at.is_some() {
+                    looking.finalize_at = Some(now.plus(self.times.finalize_ms));
+                }
+                return None;
+            }
+            Ordering::Greater => {
+                self.round = notification.round;
+                looking.received.clear();
+                looking.finalize_at = None;
+                looking.proposal = if is_better_than_own { notification.vote } else { own };
+                self.propose(out);
+            }
+            Ordering::Equal if is_better => {
+                looking.finalize_at = None;
+                looking.proposal = notification.vote;
+                self.propose(out);
+            }
+            Ordering::Equal => {}
+        }
+        self.keep(from, notification);
+        self.count(now)
+    }
+
+    /// A member of an ensemble that has a leader.
+    fn hear_member(&mut self, from: Sid, notification: &Notification) -> Option<Decision> {
+        let leader = notification.vote.leader;
+        if !self.members.is_voter(leader) {
+            return None;
+        }
+        let ballot = ballot(notification);
+        let is_of_this_round = notification.round == self.round;
+        let looking = self.looking.as_mut()?;
+        looking.outside.insert(from, ballot);
+        if is_of_this_round {
+            looking.received.insert(from, ballot);
+            if self.is_elected(&self.looking.as_ref()?.received, &ballot) {
+                return Some(self.join(ballot));
+            }
+        }
+        if self.is_elected(&self.looking.as_ref()?.outside, &ballot) {
+            self.round = notification.round;
+            return Some(self.join(ballot));
+        }
+        None
+    }
+
+    /// Whether a quorum says what `ballot` says, and the leader it names says so as well: a dead one would not.
+    ///
+    /// Source: `FastLeaderElection.checkLeader`.
+    fn is_elected(&self, votes: &BTreeMap<Sid, Ballot>, ballot: &Ballot) -> bool {
+        let leader = ballot.vote.leader;
+        let is_confirmed = if leader == self.me {
+            self.round == ballot.round
+        } else {
+            votes.get(&leader).is_some_and(|vote| vote.is_leading)
+        };
+        is_confirmed
+            && self
+                .members
+                .all_quorums(|sid| votes.get(&sid).is_some_and(|vote| vote.agrees(ballot)))
+    }
+
+    fn join(&mut self, ballot: Ballot) -> Decision {
+        if let Some(looking) = &mut self.looking {
+            looking.proposal = ballot.vote;
+        }
+        self.decide()
+    }
+
+    fn keep(&mut self, from: Sid, notification: &Notification) {
+        if let Some(looking) = &mut self.looking {
+            looking.received.insert(from, ballot(notification));
+        }
+    }
+
+    /// Counts the votes of this round.
+    fn count(&mut self, now: Millis) -> Option<Decision> {
+        let round = self.round;
+        let looking = self.looking.as_ref()?;
+        let running = Ballot {
+            vote: looking.proposal,
+            round,
+            is_looking: true,
+            is_leading: false,
+            is_versioned: true,
+        };
+        let agrees = |sid: Sid| looking.received.get(&sid).is_some_and(|vote| vote.agrees(&running));
+        if looking.proposal.leader.0 == NO_PROPOSAL || !self.members.all_quorums(agrees) {
+            return None;
+        }
+        let is_unanimous = self
+            .members
+            .voters()
+            .into_iter()
+            .all(|sid| agrees(sid) || self.unreachable.contains(&sid));
+        if is_unanimous {
+            return Some(self.decide());
+        }
+        let finalize_at = now.plus(self.times.finalize_ms);
+        self.looking.as_mut()?.finalize_at.get_or_insert(finalize_at);
+        None
+    }
+
+    fn decide(&mut self) -> Decision {
+        let vote = self
+            .looking
+            .take()
+            .map_or(self.decided.vote, |looking| looking.proposal);
+        let is_leading = vote.leader == self.me;
+        self.decided = Ballot {
+            vote,
+            round: self.round,
+            is_looking: false,
+            is_leading,
+            is_versioned: true,
+        };
+        if is_leading {
+            self.state = PeerState::Leading;
+            return Decision::Lead;
+        }
+        self.state = if self.standing.is_observer {
+            PeerState::Observing
+        } else {
+            PeerState::Following
+        };
+        Decision::Learn { leader: vote.leader }
+    }
+
+    fn own_vote(&self) -> Vote {
+        if self.standing.is_observer || !self.members.is_voter(self.me) {
+            return Vote::NONE;
+        }
+        Vote {
+            leader: self.me,
+            zxid: self.standing.last_zxid,
+            peer_epoch: i64::from(self.standing.current_epoch.0),
+        }
+    }
+
+    fn is_better(&self, new: &Vote, than: &Vote) -> bool {
+        self.members.may_lead(new.leader) && new.order(than) == Ordering::Greater
+    }
+
+    /// The proposal is new: it is this server's vote, and everybody is told.
+    fn propose(&mut self, out: &mut Vec<Outgoing>) {
+        let (me, round) = (self.me, self.round);
+        if self.members.is_voter(me)
+            && let Some(looking) = &mut self.looking
+        {
+            let own = Ballot {
+                vote: looking.proposal,
+                round,
+                is_looking: true,
+                is_leading: false,
+                is_versioned: true,
+            };
+            looking.received.insert(me, own);
+        }
+        self.broadcast(out);
+    }
+
+    fn broadcast(&self, out: &mut Vec<Outgoing>) {
+        for to in self.members.voters() {
+            if to != self.me {
+                self.answer_running(to, out);
+            }
+        }
+    }
+
+    fn answer_running(&self, to: Sid, out: &mut Vec<Outgoing>) {
+        let Some(looking) = &self.looking else { return };
+        let notification = Notification {
+            state: PeerState::Looking,
+            vote: looking.proposal,
+            round: self.round,
+            version: VERSION,
+        };
+        out.push(Outgoing { to, notification });
+    }
+
+    fn answer(&self, to: Sid, ballot: Ballot, out: &mut Vec<Outgoing>) {
+        // Who looks for a leader says so, in its present round, to those who do not vote.
+        let round = if self.looking.is_some() {
+            self.round
+        } else {
+            ballot.round
+        };
+        let notification = Notification {
+            state: self.state,
+            vote: ballot.vote,
+            round,
+            version: VERSION,
+        };
+        out.push(Outgoing { to, notification });
+    }
+}
+
+fn ballot(notification: &Notification) -> Ballot {
+    Ballot {
+        vote: notification.vote,
+        round: notification.round,
+        is_looking: notification.state == PeerState::Looking,
+        is_leading: notification.state == PeerState::Leading,
+        is_versioned: notification.version > 0,
+    }
+}

@@ -1,0 +1,261 @@
+//! The newest part of the history, kept in memory, and what a learner with another history needs to have the same.
+//!
+//! Source: `ZKDatabase` (committed log), `LearnerHandler.syncFollower`.
+
+use alloc::collections::VecDeque;
+
+use bytes::Bytes;
+use zebu_proto::Zxid;
+
+/// A transaction as it is proposed, logged and relayed: the bytes are never encoded anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// Its zxid.
+    pub zxid: Zxid,
+    /// Header, body and digest, serialized.
+    pub txn: Bytes,
+}
+
+/// Whether `next` may stand right behind `last` in a history: the next of the same epoch, or the first of a later one.
+#[must_use]
+pub fn follows(last: Zxid, next: Zxid) -> bool {
+    if next.epoch() == last.epoch() {
+        next.0 == last.0.wrapping_add(1)
+    } else {
+        next > last && next.counter() == 1
+    }
+}
+
+/// Bytes of transactions that are kept at most.
+const BYTES_MAX: usize = 32 << 20;
+
+/// The last transactions of the history, without a gap.
+#[derive(Clone, Debug)]
+pub struct RecentHistory {
+    entries: VecDeque<Proposal>,
+    /// The transaction right before the first entry.
+    base: Zxid,
+    bytes: usize,
+    /// `zookeeper.commitLogCount`.
+    count_max: usize,
+}
+
+impl RecentHistory {
+    /// An empty one behind `base`.
+    #[must_use]
+    pub const fn new(base: Zxid, count_max: usize) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            base,
+            bytes: 0,
+            count_max,
+        }
+    }
+
+    /// The last transaction.
+    #[must_use]
+    pub fn last(&self) -> Zxid {
+        self.entries.back().map_or(self.base, |entry| entry.zxid)
+    }
+
+    /// The transaction right before the first one that is kept.
+    #[must_use]
+    pub const fn base(&self) -> Zxid {
+        self.base
+    }
+
+    /// Adds the next transaction.
+    ///
+    /// # Panics
+    /// If it does not follow the last one: a hole would be handed on to others.
+    pub fn push(&mut self, proposal: Proposal) {
+        assert!(
+            follows(self.last(), proposal.zxid),
+            "{} does not follow {}",
+            proposal.zxid,
+            self.last()
+        );
+        self.bytes += proposal.txn.len();
+        self.entries.push_back(proposal);
+        while self.entries.len() > self.count_max || self.bytes > BYTES_MAX {
+            let Some(oldest) = self.entries.pop_front() else { break };
+            self.bytes -= oldest.txn.len();
+            self.base = oldest.zxid;
+        }
+    }
+
+    /// The history now ends with `zxid`.
+    pub fn truncate(&mut self, zxid: Zxid) {
+        while self.entries.back().is_some_and(|entry| entry.zxid > zxid) {
+            if let Some(entry) = self.entries.pop_back() {
+                self.bytes -= entry.txn.len();
+            }
+        }
+        if self.base > zxid {
+            self.restart(zxid);
+        }
+    }
+
+    /// Forgets everything; the history goes on behind `zxid`.
+    pub fn restart(&mut self, zxid: Zxid) {
+        self.entries.clear();
+        self.bytes = 0;
+        self.base = zxid;
+    }
+
+    /// The transactions behind `zxid`.
+    pub fn after(&self, zxid: Zxid) -> impl Iterator<Item = &Proposal> {
+        let start = self.entries.partition_point(|entry| entry.zxid <= zxid);
+        self.entries.range(start..)
+    }
+
+    /// What brings a learner whose history ends with `peer` to this history, if this part of it is enough.
+    #[must_use]
+    pub fn plan(&self, peer: Zxid) -> SyncPlan {
+        let last = self.last();
+        // The zxid that begins an epoch names no transaction: nothing has to go.
+        let names_no_txn = peer.counter() == 0;
+        if peer == last {
+            return SyncPlan::Diff { after: peer };
+        }
+        if peer > last {
+            return if names_no_txn {
+                SyncPlan::Snapshot
+            } else {
+                SyncPlan::Truncate { to: last }
+            };
+        }
+        if peer < self.base {
+            return SyncPlan::Older;
+        }
+        let next = self.entries.partition_point(|entry| entry.zxid < peer);
+        match self.entries.get(next) {
+            Some(entry) if entry.zxid == peer => SyncPlan::Diff { after: peer },
+            Some(_) if names_no_txn || peer == self.base => SyncPlan::Diff { after: peer },
+            Some(entry) if entry.zxid.epoch() == peer.epoch() => SyncPlan::Truncate {
+                to: next
+                    .checked_sub(1)
+                    .map_or(self.base, |before| self.entries[before].zxid),
+            },
+            // What has to go reaches back into another epoch, and where it begins is not known here.
+            _ => SyncPlan::Snapshot,
+        }
+    }
+}
+
+/// How a learner is brought to the leader's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncPlan {
+    /// It lacks what comes behind this.
+    Diff {
+        /// The last that it has.
+        after: Zxid,
+    },
+    /// It has to forget what is behind this, and lacks what comes then.
+    Truncate {
+        /// The last that it keeps.
+        to: Zxid,
+    },
+    /// It gets the whole tree.
+    Snapshot,
+    /// It lacks more than is kept in memory: the log on disk has it, or else it gets the whole tree.
+    Older,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn zxid(epoch: i64, counter: i64) -> Zxid {
+        Zxid(epoch << 32 | counter)
+    }
+
+    fn history(base: Zxid, entries: &[Zxid]) -> RecentHistory {
+        let mut history = RecentHistory::new(base, 500);
+        for zxid in entries {
+            history.push(Proposal {
+                zxid: *zxid,
+                txn: Bytes::from_static(b"txn"),
+            });
+        }
+        history
+    }
+
+    /// What a Java leader of epoch 3 answered: its history is 0x200000001 to 0x200000011.
+    #[test]
+    fn the_plans_are_those_of_the_reference() {
+        let entries: Vec<Zxid> = (1..=0x11).map(|counter| zxid(2, counter)).collect();
+        let mut history = history(zxid(1, 0x200), &entries);
+        let cases = [
+            (zxid(0, 0), SyncPlan::Older),
+            (zxid(1, 0xff), SyncPlan::Older),
+            (zxid(2, 0xe), SyncPlan::Diff { after: zxid(2, 0xe) }),
+            (zxid(2, 0x11), SyncPlan::Diff { after: zxid(2, 0x11) }),
+            (zxid(2, 0x1f), SyncPlan::Truncate { to: zxid(2, 0x11) }),
+            (zxid(3, 5), SyncPlan::Truncate { to: zxid(2, 0x11) }),
+            (zxid(9, 1), SyncPlan::Truncate { to: zxid(2, 0x11) }),
+            (zxid(9, 0), SyncPlan::Snapshot),
+            (zxid(2, 0), SyncPlan::Diff { after: zxid(2, 0) }),
+        ];
+        for (peer, expected) in cases {
+            assert_eq!(history.plan(peer), expected, "{peer}");
+        }
+        for counter in 1..=2 {
+            history.push(Proposal {
+                zxid: zxid(3, counter),
+                txn: Bytes::new(),
+            });
+        }
+        let cases = [
+            (zxid(2, 0x1f), SyncPlan::Snapshot),
+            (zxid(3, 9), SyncPlan::Truncate { to: zxid(3, 2) }),
+            (zxid(3, 0), SyncPlan::Diff { after: zxid(3, 0) }),
+        ];
+        for (peer, expected) in cases {
+            assert_eq!(history.plan(peer), expected, "{peer}");
+        }
+    }
+
+    #[test]
+    fn a_tail_of_the_same_epoch_is_cut_where_the_histories_part() {
+        let history = history(zxid(1, 3), &[zxid(1, 4), zxid(3, 1)]);
+        assert_eq!(
+            history.plan(zxid(1, 9)),
+            SyncPlan::Snapshot,
+            "the next is of another epoch"
+        );
+        assert_eq!(history.plan(zxid(1, 3)), SyncPlan::Diff { after: zxid(1, 3) });
+        assert_eq!(history.plan(zxid(1, 2)), SyncPlan::Older);
+    }
+
+    #[test]
+    fn old_transactions_go() {
+        let mut history = RecentHistory::new(Zxid::ZERO, 2);
+        for counter in 1..=5 {
+            history.push(Proposal {
+                zxid: zxid(0, counter),
+                txn: Bytes::from(vec![0; 10]),
+            });
+        }
+        assert_eq!((history.base(), history.last()), (zxid(0, 3), zxid(0, 5)));
+        assert_eq!(history.after(zxid(0, 4)).count(), 1);
+        history.push(Proposal {
+            zxid: zxid(0, 6),
+            txn: Bytes::from(vec![0; BYTES_MAX]),
+        });
+        assert_eq!((history.base(), history.last()), (zxid(0, 5), zxid(0, 6)));
+        history.truncate(zxid(0, 5));
+        assert_eq!((history.last(), history.bytes), (zxid(0, 5), 0));
+        history.truncate(zxid(0, 1));
+        assert_eq!((history.base(), history.last()), (zxid(0, 1), zxid(0, 1)));
+    }
+
+    #[test]
+    #[should_panic(expected = "does not follow")]
+    fn a_hole_is_never_kept() {
+        history(Zxid::ZERO, &[zxid(0, 1), zxid(0, 3)]);
+    }
+
+    use alloc::vec;
+    use alloc::vec::Vec;
+}

@@ -1,0 +1,384 @@
+//! The roles of a server, one after the other: it looks for a leader, leads or learns, and looks again.
+//!
+//! Source: `org.apache.zookeeper.server.quorum.QuorumPeer.run`.
+
+use alloc::vec::Vec;
+
+use zebu_proto::quorum::PeerState;
+use zebu_proto::{Epoch, Millis, Sid, Zxid};
+
+use crate::election::{Decision, Election, ElectionTimes, Notification, Outgoing, Standing};
+use crate::history::{Proposal, RecentHistory};
+use crate::leader::{Leader, LeaderEffect, LearnerId, OwnHistory, SyncId, Times};
+use crate::learner::{Identity, Learner, LearnerEffect};
+use crate::members::Members;
+use crate::message::{ToLeader, ToLearner};
+
+/// What never changes while a server runs.
+#[derive(Clone, Debug)]
+pub struct PeerConfig {
+    /// Its id.
+    pub sid: Sid,
+    /// The ensemble.
+    pub members: Members,
+    /// Whether it observes: it logs and serves, and has no vote.
+    pub is_observer: bool,
+    /// Limits of time.
+    pub times: Times,
+    /// Those of the election.
+    pub election: ElectionTimes,
+    /// Whether its data is empty and it must not vote before a leader has filled it.
+    pub is_untrusted: bool,
+}
+
+/// What a server wants done. Each may be done at once, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Say something on the election port.
+    Notify(Outgoing),
+    /// As leader.
+    Lead(LeaderEffect),
+    /// As learner.
+    Learn(LearnerEffect),
+    /// Open the quorum port: this server may become the leader.
+    Open,
+    /// This server has no role any more. Stop serving, end all connections on the quorum port, make durable what was
+    /// appended, and apply all of it; then call [`Peer::settled`]. Epochs that are still to be saved either are saved
+    /// before that, or never.
+    Settle {
+        /// Why.
+        why: &'static str,
+        /// Whether the tree in memory is not that of the disk, and has to be loaded again first.
+        must_reload: bool,
+    },
+}
+
+/// What a server does.
+#[derive(Debug)]
+enum Role {
+    /// It puts its history in order.
+    Settling(Option<RecentHistory>),
+    Looking(RecentHistory),
+    Leading(Leader),
+    Learning(Learner),
+}
+
+/// A server of an ensemble.
+#[derive(Debug)]
+pub struct Peer {
+    config: PeerConfig,
+    election: Election,
+    own: OwnHistory,
+    role: Role,
+    is_untrusted: bool,
+}
+
+type Effects = Vec<Effect>;
+
+impl Peer {
+    /// A server that has loaded its data: `recent` is the end of its history. It begins when [`Peer::settled`] is called.
+    #[must_use]
+    pub fn new(config: PeerConfig, own: OwnHistory, recent: RecentHistory) -> Self {
+        let standing = Standing {
+            last_zxid: own.last_zxid,
+            current_epoch: own.current_epoch,
+            is_observer: config.is_observer,
+        };
+        Self {
+            election: Election::new(config.sid, config.members.clone(), config.election, standing),
+            is_untrusted: config.is_untrusted,
+            config,
+            own,
+            role: Role::Settling(Some(recent)),
+        }
+    }
+
+    /// What this server does, as others are told.
+    #[must_use]
+    pub const fn state(&self) -> PeerState {
+        self.election.state()
+    }
+
+    /// The leader, if this is one.
+    #[must_use]
+    pub const fn as_leader(&self) -> Option<&Leader> {
+        match &self.role {
+            Role::Leading(leader) => Some(leader),
+            _ => None,
+        }
+    }
+
+    /// The learner, if this is one.
+    #[must_use]
+    pub const fn as_learner(&self) -> Option<&Learner> {
+        match &self.role {
+            Role::Learning(learner) => Some(learner),
+            _ => None,
+        }
+    }
+
+    /// The epoch of an established leader that this server is or follows.
+    #[must_use]
+    pub fn established(&self) -> Option<Epoch> {
+        match &self.role {
+            Role::Leading(leader) => leader.established(),
+            Role::Learning(learner) => learner.established(),
+            Role::Settling(_) | Role::Looking(_) => None,
+        }
+    }
+
+    /// The epochs as they are on disk, and the end of the history when this server last looked for a leader.
+    #[must_use]
+    pub const fn own(&self) -> OwnHistory {
+        self.own
+    }
+
+    /// When [`Peer::tick`] wants to be called, if nothing happens before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        match &self.role {
+            Role::Settling(_) => None,
+            Role::Looking(_) => self.election.deadline(),
+            Role::Leading(leader) => Some(leader.deadline()),
+            Role::Learning(learner) => Some(learner.deadline()),
+        }
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Millis, out: &mut Effects) {
+        match &mut self.role {
+            Role::Settling(_) => {}
+            Role::Looking(_) => self.elect(now, out, |election, now, notifications| {
+                election.tick(now, notifications)
+            }),
+            Role::Leading(_) => self.lead(out, |leader, effects| leader.tick(now, effects)),
+            Role::Learning(_) => self.learn(out, |learner, effects| learner.tick(now, effects)),
+        }
+    }
+
+    // The election.
+
+    /// The log is durable and applied up to its end, `last_zxid`. After a reload, `reloaded` is the end of the history as
+    /// it was read.
+    ///
+    /// # Panics
+    /// If the end of the history in memory is another: something was lost or invented.
+    pub fn settled(&mut self, last_zxid: Zxid, reloaded: Option<RecentHistory>, now: Millis, out: &mut Effects) {
+        let Role::Settling(kept) = &mut self.role else { return };
+        let Some(history) = reloaded.or_else(|| kept.take()) else {
+            return;
+        };
+        assert!(
+            history.last() == last_zxid,
+            "the history ends with {}, the log with {last_zxid}",
+            history.last()
+        );
+        self.own.last_zxid = last_zxid;
+        // A history that was taken over, in part perhaps, before its epoch could be saved is one of its last epoch.
+        self.own.current_epoch = self.own.current_epoch.max(last_zxid.epoch());
+        self.role = Role::Looking(history);
+        const UNTRUSTED: Zxid = Zxid(-1);
+        let standing = Standing {
+            last_zxid: if self.is_untrusted { UNTRUSTED } else { last_zxid },
+            current_epoch: self.own.current_epoch,
+            is_observer: self.config.is_observer,
+        };
+        self.elect(now, out, |election, now, notifications| {
+            election.look(standing, now, notifications)
+        });
+    }
+
+    /// Another server says something on the election port.
+    pub fn notified(&mut self, from: Sid, notification: &Notification, now: Millis, out: &mut Effects) {
+        self.elect(now, out, |election, now, notifications| {
+            election.receive(from, notification, now, notifications)
+        });
+    }
+
+    /// A voter cannot be reached on the election port.
+    pub fn unreachable(&mut self, sid: Sid, now: Millis, out: &mut Effects) {
+        self.elect(now, out, |election, now, _| election.unreachable(sid, now));
+    }
+
+    /// A voter can be reached on the election port.
+    pub fn reachable(&mut self, sid: Sid) {
+        self.election.reachable(sid);
+    }
+
+    fn elect(
+        &mut self,
+        now: Millis,
+        out: &mut Effects,
+        act: impl FnOnce(&mut Election, Millis, &mut Vec<Outgoing>) -> Option<Decision>,
+    ) {
+        let mut notifications = Vec::new();
+        let decision = act(&mut self.election, now, &mut notifications);
+        out.extend(notifications.into_iter().map(Effect::Notify));
+        let Some(decision) = decision else { return };
+        let Role::Looking(history) = core::mem::replace(&mut self.role, Role::Settling(None)) else {
+            unreachable!("only a server that looks for a leader decides on one");
+        };
+        let (config, own) = (&self.config, self.own);
+        match decision {
+            Decision::Lead => {
+                let leader = Leader::new(config.sid, config.members.clone(), config.times, own, history, now);
+                self.role = Role::Leading(leader);
+                out.push(Effect::Open);
+                // Alone it is a quorum.
+                self.lead(out, |leader, effects| leader.begin(now, effects));
+            }
+            Decision::Learn { leader } => {
+                let mut effects = Vec::new();
+                let identity = Identity {
+                    sid: config.sid,
+                    is_observer: config.is_observer,
+                };
+                let learner = Learner::new(identity, leader, config.times, own, history, now, &mut effects);
+                self.role = Role::Learning(learner);
+                out.extend(effects.into_iter().map(Effect::Learn));
+            }
+        }
+    }
+
+    // The disk.
+
+    /// `acceptedEpoch` is durable.
+    pub fn accepted_epoch_saved(&mut self, epoch: Epoch, now: Millis, out: &mut Effects) {
+        self.own.accepted_epoch = epoch;
+        self.lead(out, |leader, effects| leader.accepted_epoch_saved(now, effects));
+        self.learn(out, Learner::accepted_epoch_saved);
+    }
+
+    /// `currentEpoch` is durable.
+    pub fn current_epoch_saved(&mut self, epoch: Epoch, now: Millis, out: &mut Effects) {
+        self.own.current_epoch = epoch;
+        // From here on the data is a part of the ensemble's.
+        self.is_untrusted = false;
+        self.lead(out, |leader, effects| leader.current_epoch_saved(now, effects));
+        self.learn(out, |learner, effects| learner.current_epoch_saved(now, effects));
+    }
+
+    /// Everything up to `zxid` is durable in the log.
+    pub fn flushed(&mut self, zxid: Zxid, out: &mut Effects) {
+        self.lead(out, |leader, effects| leader.flushed(zxid, effects));
+        self.learn(out, |learner, effects| learner.flushed(zxid, effects));
+    }
+
+    /// The log was cut: see [`Learner::truncated`].
+    pub fn truncated(&mut self, wanted: Zxid, last: Zxid, now: Millis, out: &mut Effects) {
+        self.learn(out, |learner, effects| learner.truncated(wanted, last, now, effects));
+    }
+
+    /// The leader's tree is loaded: see [`Learner::snapshot_loaded`].
+    pub fn snapshot_loaded(&mut self, zxid: Zxid, now: Millis, out: &mut Effects) {
+        self.learn(out, |learner, _| learner.snapshot_loaded(zxid, now));
+    }
+
+    /// It is on disk as well: see [`Learner::snapshot_installed`].
+    pub fn snapshot_installed(&mut self, out: &mut Effects) {
+        self.learn(out, Learner::snapshot_installed);
+    }
+
+    // As leader.
+
+    fn lead(&mut self, out: &mut Effects, act: impl FnOnce(&mut Leader, &mut Vec<LeaderEffect>)) {
+        let Role::Leading(leader) = &mut self.role else { return };
+        let mut effects = Vec::new();
+        act(leader, &mut effects);
+        for effect in effects {
+            match effect {
+                LeaderEffect::Resign(why) => {
+                    self.settle(why, out);
+                    return;
+                }
+                LeaderEffect::Established(epoch) => {
+                    self.election.epoch_established(epoch);
+                    out.push(Effect::Lead(effect));
+                }
+                effect => out.push(Effect::Lead(effect)),
+            }
+        }
+    }
+
+    /// A learner has connected to the quorum port.
+    pub fn learner_connected(&mut self, id: LearnerId, now: Millis, out: &mut Effects) {
+        self.lead(out, |leader, _| leader.connected(id, now));
+    }
+
+    /// A learner says something.
+    pub fn learner_said(&mut self, id: LearnerId, message: &ToLeader, now: Millis, out: &mut Effects) {
+        self.lead(out, |leader, effects| leader.receive(id, message, now, effects));
+    }
+
+    /// The connection of a learner is gone.
+    pub fn learner_lost(&mut self, id: LearnerId, out: &mut Effects) {
+        self.lead(out, |leader, _| leader.lost(id));
+    }
+
+    /// Proposes a transaction; only an established leader is asked to. See [`Leader::propose`].
+    pub fn propose(&mut self, proposal: Proposal, now: Millis, out: &mut Effects) {
+        self.lead(out, |leader, effects| leader.propose(proposal, now, effects));
+    }
+
+    /// A sync waits: see [`Leader::sync`].
+    pub fn sync(&mut self, id: SyncId, out: &mut Effects) {
+        self.lead(out, |leader, effects| leader.sync(id, effects));
+    }
+
+    // As learner.
+
+    fn learn(&mut self, out: &mut Effects, act: impl FnOnce(&mut Learner, &mut Vec<LearnerEffect>)) {
+        let Role::Learning(learner) = &mut self.role else {
+            return;
+        };
+        let mut effects = Vec::new();
+        act(learner, &mut effects);
+        for effect in effects {
+            match effect {
+                LearnerEffect::Leave(why) => {
+                    self.settle(why, out);
+                    return;
+                }
+                LearnerEffect::Serve(epoch) => {
+                    self.election.epoch_established(epoch);
+                    out.push(Effect::Learn(effect));
+                }
+                effect => out.push(Effect::Learn(effect)),
+            }
+        }
+    }
+
+    /// The connection to the leader is there.
+    pub fn leader_connected(&mut self, now: Millis, out: &mut Effects) {
+        self.learn(out, |learner, effects| learner.connected(now, effects));
+    }
+
+    /// The leader says something.
+    pub fn leader_said(&mut self, message: ToLearner, now: Millis, out: &mut Effects) {
+        self.learn(out, |learner, effects| learner.receive(message, now, effects));
+    }
+
+    /// The leader cannot be reached, or the connection is gone.
+    pub fn leader_lost(&mut self, out: &mut Effects) {
+        self.learn(out, Learner::lost);
+    }
+
+    /// The server gives its role up, whatever it is; the text says why.
+    pub fn step_down(&mut self, why: &'static str, out: &mut Effects) {
+        if matches!(self.role, Role::Leading(_) | Role::Learning(_)) {
+            self.settle(why, out);
+        }
+    }
+
+    fn settle(&mut self, why: &'static str, out: &mut Effects) {
+        let history = match core::mem::replace(&mut self.role, Role::Settling(None)) {
+            Role::Leading(leader) => Some(leader.into_history()),
+            Role::Learning(learner) => learner.into_history(),
+            Role::Settling(history) => history,
+            Role::Looking(history) => Some(history),
+        };
+        let must_reload = history.is_none();
+        self.role = Role::Settling(history);
+        out.push(Effect::Settle { why, must_reload });
+    }
+}
