@@ -67,6 +67,27 @@ impl Nodes {
         self.slots.used
     }
 
+    /// Number of nodes below the one in `top`, from one pass over all slots behind it, which is fast since they lie one
+    /// behind the other, and each node's parent before it.
+    pub(crate) fn count_below(&self, top: Slot) -> usize {
+        const BITS: u32 = u64::BITS;
+        // Which of the slots from `top` on are `top` or below it.
+        let mut family = alloc::vec![0_u64; (self.end() - top).div_ceil(BITS) as usize];
+        family[0] = 1;
+        let mut count = 0;
+        for (slot, parent) in self.slots.parents_behind(top) {
+            if parent < top {
+                continue;
+            }
+            let (at, parent) = (slot - top, parent - top);
+            if family[(parent / BITS) as usize] >> (parent % BITS) & 1 == 1 {
+                family[(at / BITS) as usize] |= 1 << (at % BITS);
+                count += 1;
+            }
+        }
+        count
+    }
+
     /// Whether there is a node in a slot.
     pub(crate) fn contains(&self, slot: Slot) -> bool {
         self.slots.get(slot).is_some()
@@ -380,6 +401,18 @@ impl Slots {
             None => 0,
             Some(last) => slot((self.chunks.len() - 1) * CHUNK + last.len()),
         }
+    }
+
+    /// Every node behind `top`, and its parent.
+    fn parents_behind(&self, top: Slot) -> impl Iterator<Item = (Slot, Slot)> + '_ {
+        let (chunk, within) = (top as usize / CHUNK, top as usize % CHUNK + 1);
+        let first = self.chunks[chunk].get(within..).unwrap_or_default();
+        let others = self.chunks[chunk + 1..].iter().flatten();
+        let links = first.iter().chain(others);
+        (top + 1..)
+            .zip(links)
+            .map(|(slot, link)| (slot, link.parent))
+            .filter(|(_, parent)| *parent != NONE)
     }
 
     fn get(&self, slot: Slot) -> Option<&Link> {

@@ -204,14 +204,22 @@ impl Tree {
         self.find(path).map(|slot| NodeView { tree: self, slot })
     }
 
-    /// Number of all descendants of the node at `path`, itself not counted.
+    /// Number of all descendants of the node at `path`, itself not counted. Takes some milliseconds for a million nodes.
     #[must_use]
     pub fn descendants(&self, path: &str) -> Option<usize> {
         let top = self.find(path)?;
         if top == ROOT {
             return Some(self.nodes.len() - 1);
         }
-        Some(self.subtree(top).count() - 1)
+        // To go from one to the next takes some 85 ns where there are many nodes, a pass over the slots 2 ns for each of them,
+        // in the subtree or not.
+        const FEW: usize = 10_000;
+        let few = self.subtree(top).take(FEW).count();
+        Some(if few < FEW {
+            few - 1
+        } else {
+            self.nodes.count_below(top)
+        })
     }
 
     /// Paths of containers and TTL nodes that are to be removed now.

@@ -23,6 +23,31 @@ fn slots_of_nodes_that_come_and_go_are_used_again() {
 }
 
 #[test]
+fn descendants_are_counted_by_slot_as_they_are_one_by_one() {
+    let mut bench = Bench::new(Settings::default());
+    let mut paths = alloc::vec![String::new()];
+    for number in 0..3000_usize {
+        // Some far below, some beside each other, over more than one chunk of slots.
+        let parent = &paths[(number * 7919) % paths.len()];
+        let path = alloc::format!("{parent}/{number}");
+        bench.run(&create(&path, CreateMode::Persistent));
+        paths.push(path);
+        if number % 5 == 4 {
+            let leaf = paths.swap_remove((number * 104_729) % paths.len());
+            if bench.run(&delete(&leaf)) != Outcome::Done {
+                paths.push(leaf);
+            }
+        }
+    }
+    let tree = &bench.tree;
+    let end = tree.nodes.end();
+    assert!(end > 2048, "{end}");
+    for slot in (0..end).filter(|slot| tree.nodes.contains(*slot)) {
+        assert_eq!(tree.nodes.count_below(slot), tree.subtree(slot).count() - 1, "{slot}");
+    }
+}
+
+#[test]
 fn the_data_of_a_loaded_root_is_counted() {
     let mut loader = Loader::new(Settings::default());
     loader
