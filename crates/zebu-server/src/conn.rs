@@ -34,7 +34,7 @@ pub(crate) struct Conn {
     pub(crate) in_flight: AtomicUsize,
     /// Whether the task waits for `in_flight` to reach zero.
     pub(crate) is_paused: AtomicBool,
-    /// Whether the task waits until fewer bytes are unsent.
+    /// Whether the task waits until fewer bytes are unsent, or lets others have their turn.
     pub(crate) is_choked: AtomicBool,
     /// Large requests of the client that are in work.
     pub(crate) large: LargeShare,

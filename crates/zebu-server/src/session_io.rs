@@ -93,7 +93,8 @@ impl Incoming {
         self.waits_for_room.is_some()
     }
 
-    /// Whether the connection was held back because it did not take its replies, and has taken them since.
+    /// Whether the connection was held back because it did not take its replies, and has taken them since, or because it
+    /// was the turn of others.
     pub(crate) fn may_go_on(&self) -> bool {
         self.conn.is_choked.load(Ordering::Acquire) && self.shared.limits.may_answer(self.conn.outbox.len())
     }
@@ -392,7 +393,15 @@ impl Turn<'_> {
                 return (bytes.len(), Flow::Read);
             }
         }
-        let is_node_idle = self.submitted.is_empty() && self.conn.in_flight.load(Ordering::Acquire) == 0;
+        let mut is_node_idle = self.submitted.is_empty() && self.conn.in_flight.load(Ordering::Acquire) == 0;
+        if !is_node_idle && is_costly(frame.op) {
+            // The node, for which everybody waits, is not bothered with it.
+            self.submit();
+            if self.waits_for_answers() {
+                return (0, Flow::Wait);
+            }
+            is_node_idle = true;
+        }
         if is_node_idle && !is_write(frame.op) {
             self.answer(bytes)
         } else {
@@ -417,6 +426,7 @@ impl Turn<'_> {
         let mut replies = Replies::new();
         let mut last = None;
         let mut flow = Flow::Read;
+        let mut has_cost = false;
         while let Ok(Some(frame)) = cut(&bytes[used..], self.shared.frame_bytes_max)
             && !is_write(frame.op)
             && frame.op != OpCode::Auth.code()
@@ -453,6 +463,10 @@ impl Turn<'_> {
                 flow = Flow::Wait;
                 break;
             }
+            if is_costly(frame.op) {
+                has_cost = true;
+                break;
+            }
         }
         let zxid = held.replica.tree().last_zxid();
         if let Some((op, xid)) = last {
@@ -482,6 +496,11 @@ impl Turn<'_> {
         if self.waits_for_room.is_some() {
             flow = Flow::Wait;
         }
+        if has_cost {
+            // The lock is free for writers, and the others on this thread have their turn, before this one goes on.
+            self.conn.is_choked.store(true, Ordering::Release);
+            flow = Flow::Wait;
+        }
         (used, flow)
     }
 
@@ -490,6 +509,7 @@ impl Turn<'_> {
         let mut used = 0;
         while let Ok(Some(frame)) = cut(&bytes[used..], self.shared.frame_bytes_max)
             && frame.op != OpCode::Auth.code()
+            && !is_costly(frame.op)
             && (used == 0 || self.shared.limits.room(self.submitted_count) > 0)
         {
             if !self.conn.large.begin(frame.bytes()) {
@@ -696,6 +716,13 @@ fn forget_front(kept: &mut Vec<u8>, used: usize) {
 /// never waits in the reference. Source: `Request.isThrottlable`.
 fn is_throttlable(op: i32) -> bool {
     ![OpCode::Ping, OpCode::CloseSession, OpCode::Auth, OpCode::Sasl]
+        .map(OpCode::code)
+        .contains(&op)
+}
+
+/// Whether the time that a read takes goes with the size of the tree, and not with that of its request or reply.
+fn is_costly(op: i32) -> bool {
+    [OpCode::GetAllChildrenNumber, OpCode::GetEphemerals]
         .map(OpCode::code)
         .contains(&op)
 }

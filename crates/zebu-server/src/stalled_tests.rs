@@ -229,6 +229,29 @@ fn what_a_lost_connection_had_in_work_is_given_back() {
 }
 
 #[test]
+fn costly_reads_wait_for_the_writes_before_them_without_the_node() {
+    let running = start(|_| {});
+    let mut client = Client::new(running.address, 30_000);
+    let release = running.stall();
+    let (write, path) = (set_data("/", b"x"), string("/zookeeper"));
+    let xids = client.send_together(&[
+        (op::SET_DATA, &write),
+        (op::SET_DATA, &write),
+        (op::GET_ALL_CHILDREN_NUMBER, &path),
+        (op::GET_EPHEMERALS, &path),
+        (op::SET_DATA, &write),
+        (op::GET_ALL_CHILDREN_NUMBER, &path),
+    ]);
+    running.wait_outstanding(2);
+    drop(release);
+    for xid in xids {
+        let reply = client.reply().unwrap();
+        assert_eq!((reply.xid, reply.err), (xid, 0));
+    }
+    assert_eq!(running.server.shared.limits.outstanding(), 0);
+}
+
+#[test]
 fn neither_words_nor_reads_wait_for_the_node() {
     let running = start(|_| {});
     let mut client = Client::new(running.address, 30_000);
