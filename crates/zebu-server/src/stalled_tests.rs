@@ -230,6 +230,8 @@ fn what_a_lost_connection_had_in_work_is_given_back() {
 
 #[test]
 fn costly_reads_wait_for_the_writes_before_them_without_the_node() {
+    const GET_EPHEMERALS: i32 = 103;
+    const GET_ALL_CHILDREN_NUMBER: i32 = 104;
     let running = start(|_| {});
     let mut client = Client::new(running.address, 30_000);
     let release = running.stall();
@@ -237,10 +239,10 @@ fn costly_reads_wait_for_the_writes_before_them_without_the_node() {
     let xids = client.send_together(&[
         (op::SET_DATA, &write),
         (op::SET_DATA, &write),
-        (op::GET_ALL_CHILDREN_NUMBER, &path),
-        (op::GET_EPHEMERALS, &path),
+        (GET_ALL_CHILDREN_NUMBER, &path),
+        (GET_EPHEMERALS, &path),
         (op::SET_DATA, &write),
-        (op::GET_ALL_CHILDREN_NUMBER, &path),
+        (GET_ALL_CHILDREN_NUMBER, &path),
     ]);
     running.wait_outstanding(2);
     drop(release);

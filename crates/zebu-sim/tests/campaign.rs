@@ -20,7 +20,10 @@ fn add(total: &mut Report, report: &Report) {
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|error| panic!("{variable}={text}: {error}")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|error| panic!("{variable}={text}: {error}")),
+    )
 }
 
 fn campaign(plan: Plan, seeds: std::ops::Range<u64>) -> Report {

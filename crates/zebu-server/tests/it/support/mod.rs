@@ -15,8 +15,6 @@ pub(crate) mod op {
     pub(crate) const SET_DATA: i32 = 5;
     pub(crate) const GET_CHILDREN: i32 = 8;
     pub(crate) const PING: i32 = 11;
-    pub(crate) const GET_EPHEMERALS: i32 = 103;
-    pub(crate) const GET_ALL_CHILDREN_NUMBER: i32 = 104;
     pub(crate) const ADD_WATCH: i32 = 106;
     pub(crate) const CLOSE_SESSION: i32 = -11;
 }
