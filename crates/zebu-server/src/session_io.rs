@@ -720,9 +720,10 @@ fn is_throttlable(op: i32) -> bool {
         .contains(&op)
 }
 
-/// Whether the time that a read takes goes with the size of the tree, and not with that of its request or reply.
+/// Whether the time that a read takes may go with the size of the tree, and not with that of its request or reply. (A
+/// multiRead may find out that it would answer too much only when it has put most of it together.)
 fn is_costly(op: i32) -> bool {
-    [OpCode::GetAllChildrenNumber, OpCode::GetEphemerals]
+    [OpCode::GetAllChildrenNumber, OpCode::GetEphemerals, OpCode::MultiRead]
         .map(OpCode::code)
         .contains(&op)
 }
