@@ -45,6 +45,12 @@ pub(crate) struct Conn {
     had_stalled: AtomicBool,
 }
 
+/// All identities of one connection. Every piece of requests that is handed to the node has those of its time with it, and
+/// every check of an ACL looks through them.
+const IDS_BYTES_MAX: usize = 64 << 10;
+/// What an identity takes beside its text.
+const ID_BYTES: usize = 64;
+
 const OPEN: u8 = 0;
 const CLOSE_AFTER_OUTPUT: u8 = 1;
 const CLOSE_NOW: u8 = 2;
@@ -78,8 +84,8 @@ impl Conn {
         self.session.get()
     }
 
-    /// Adds identities that the client has proved.
-    pub(crate) fn add_ids(&self, more: Vec<Id>) {
+    /// Adds identities that the client has proved. Returns whether there was room for them.
+    pub(crate) fn add_ids(&self, more: Vec<Id>) -> bool {
         let mut ids = self.ids.lock();
         let mut all: Vec<Id> = ids.to_vec();
         for id in more {
@@ -87,7 +93,12 @@ impl Conn {
                 all.push(id);
             }
         }
-        *ids = all.into();
+        let bytes: usize = all.iter().map(|id| ID_BYTES + id.scheme.len() + id.id.len()).sum();
+        let is_acceptable = bytes <= IDS_BYTES_MAX;
+        if is_acceptable {
+            *ids = all.into();
+        }
+        is_acceptable
     }
 
     /// Ends the handshake.

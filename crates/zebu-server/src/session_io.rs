@@ -687,12 +687,11 @@ impl Turn<'_> {
             Ok(Request::Auth { scheme, auth }) => auth::authenticate(&self.shared.auth, &scheme, auth, &address),
             _ => None,
         };
-        let Some(proved) = proved else {
+        if !proved.is_some_and(|proved| self.conn.add_ids(proved)) {
             self.shared.stats.requests.auth_failed.add(1);
             self.refuse(frame.xid, ErrorCode::AuthFailed);
             return (used, Flow::Wait);
-        };
-        self.conn.add_ids(proved);
+        }
         self.ids = self.conn.ids();
         self.conn
             .outbox

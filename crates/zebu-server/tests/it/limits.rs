@@ -21,6 +21,16 @@ fn client(running: &Running) -> Option<Client> {
     Client::with_session(running.address, 10_000, 0, &[0; 16])
 }
 
+const AUTH: i32 = 100;
+
+/// The body of an auth packet.
+fn digest(user_and_password: &str) -> Vec<u8> {
+    let mut body = 0i32.to_be_bytes().to_vec();
+    body.extend(string("digest"));
+    body.extend(string(user_and_password));
+    body
+}
+
 fn monitor(running: &Running, key: &str) -> String {
     let answer = running.word("mntr");
     let line = answer
@@ -134,10 +144,7 @@ fn a_client_without_the_required_identity_is_told_so_and_closed() {
     assert_eq!(stranger.reply(), None);
 
     let mut known = client(&running).unwrap();
-    let mut auth = 0i32.to_be_bytes().to_vec();
-    auth.extend(string("digest"));
-    auth.extend(string("user:password"));
-    assert_eq!(known.call(100, &auth).err, 0);
+    assert_eq!(known.call(AUTH, &digest("user:password")).err, 0);
     assert_eq!(known.call(op::SET_DATA, &set_data("/", b"x")).err, 0);
     assert_eq!(known.call(op::CLOSE_SESSION, b"").err, 0);
 }
@@ -156,5 +163,25 @@ fn a_pipeline_of_large_reads_behind_a_write_is_answered() {
     for xid in client.send_together(&requests) {
         let reply = client.reply().expect("the connection goes on");
         assert_eq!((reply.xid, reply.err), (xid, 0));
+    }
+}
+
+#[test]
+fn a_client_cannot_collect_identities_without_end() {
+    let running = start(|_| {});
+    let mut client = client(&running).unwrap();
+    let refused = (0..100).find(|number| {
+        // The same one twice is one.
+        let auth = digest(&format!("{}:{}", "u".repeat(5000), number / 2));
+        let xid = client.send(AUTH, &auth);
+        let reply = client.reply().unwrap();
+        assert_eq!(reply.xid, xid);
+        reply.err != 0
+    });
+    assert_eq!(refused, Some(24));
+    assert_eq!(client.reply(), None);
+    let mut many = Client::new(running.address, 10_000);
+    for number in 0..200 {
+        assert_eq!(many.call(AUTH, &digest(&format!("user-{number}:password"))).err, 0);
     }
 }
