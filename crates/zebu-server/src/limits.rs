@@ -8,11 +8,14 @@ use tokio::sync::Notify;
 
 use crate::config;
 
-/// Requests handed to the node and not yet answered, in bytes: above it, connections that wait for an answer are not
-/// read.
+/// Requests handed to the node and not yet answered, in bytes, [`REQUEST_BYTES`] for each included: above it, connections
+/// that wait for an answer are not read.
 const IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
 /// Above this, no connection is read.
 const IN_FLIGHT_BYTES_HARD_MAX: usize = 256 << 20;
+/// What a request takes besides the bytes of its frame until it is answered: its place in the queue of its connection, its
+/// transaction and that one's place, its record in the log. The smallest frame has 8 bytes.
+const REQUEST_BYTES: usize = 512;
 /// Replies that one connection has not taken yet: above it, the connection is not read.
 const UNSENT_BYTES_MAX: usize = 1 << 20;
 /// The same when all connections together are above [`UNSENT_BYTES_TOTAL_MAX`].
@@ -78,12 +81,14 @@ impl Limits {
 
     pub(crate) fn submit(&self, requests: usize, bytes: usize) {
         self.requests.fetch_add(requests, Ordering::Relaxed);
-        self.request_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.request_bytes
+            .fetch_add(bytes + requests * REQUEST_BYTES, Ordering::Relaxed);
     }
 
     pub(crate) fn finish(&self, requests: usize, bytes: usize) {
         self.requests.fetch_sub(requests, Ordering::Relaxed);
-        self.request_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.request_bytes
+            .fetch_sub(bytes + requests * REQUEST_BYTES, Ordering::Relaxed);
         if self.waiters.load(Ordering::Relaxed) > 0 && self.may_submit(0) {
             self.below.notify_waiters();
         }
@@ -304,6 +309,23 @@ mod tests {
         assert!(limits.is_hopeless(MIB) && !limits.is_hopeless(64 << 10));
         assert_eq!((limits.unsent(first, 0), limits.unsent(second, 10)), (0, 0));
         assert!(!limits.is_tight());
+    }
+
+    #[test]
+    fn requests_of_a_few_bytes_take_more_than_these() {
+        let config = config::Limits {
+            global_outstanding_limit: u32::MAX,
+            ..Default::default()
+        };
+        let limits = Limits::new(&config, &config::RequestThrottle::default());
+        limits.submit(100_000, 800_000);
+        assert!(limits.may_submit(1));
+        limits.submit(100_000, 800_000);
+        assert!(!limits.may_submit(1) && limits.may_submit(0));
+        limits.submit(400_000, 3_200_000);
+        assert!(!limits.may_submit(0), "nobody may");
+        limits.finish(600_000, 4_800_000);
+        assert!(limits.may_submit(1));
     }
 
     #[test]
