@@ -240,6 +240,8 @@ impl NodeThread {
             return true;
         }
         self.make_durable();
+        // Requests are answered now, not when their batch began: the disk may have taken its time.
+        self.outputs.now = shared.clock.mono();
         self.commit();
         shared
             .sessions

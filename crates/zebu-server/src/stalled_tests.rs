@@ -228,6 +228,33 @@ fn what_a_lost_connection_had_in_work_is_given_back() {
     other.create("/other", &[0; 600], 0);
 }
 
+/// Writing the log is a part of it, also if the node does that by itself.
+#[test]
+fn latency_goes_up_to_the_answer() {
+    let running = start(|_| {});
+    let mut client = Client::new(running.address, 30_000);
+    let shared = &running.server.shared;
+    let first = running.stall();
+    // The next batch begins when the first stall ends, with this one in front and the request behind it.
+    let (release, released) = channel::<()>();
+    let (stalled, has_stalled) = channel();
+    shared.queue.push(NodeEvent::Inspect(Box::new(move |_| {
+        let _ = stalled.send(());
+        let _ = released.recv();
+    })));
+    client.send(op::SET_DATA, &set_data("/", b"x"));
+    running.wait_outstanding(1);
+    drop(first);
+    has_stalled.recv().unwrap();
+    let since = shared.clock.mono();
+    until("time passes", || shared.clock.mono().since(since) > 50);
+    drop(release);
+    assert_eq!(client.reply().unwrap().err, 0);
+    let latency = || shared.stats.update_latency.read();
+    until("it is counted", || latency().count > 0);
+    assert!(latency().max >= 50, "{}", latency().max);
+}
+
 #[test]
 fn costly_reads_wait_for_the_writes_before_them_without_the_node() {
     const GET_EPHEMERALS: i32 = 103;
