@@ -507,6 +507,7 @@ impl Turn<'_> {
     /// Gathers a run of requests for the node: writes, and whatever comes behind them.
     fn gather(&mut self, bytes: &[u8]) -> Handled {
         let mut used = 0;
+        let mut flow = Flow::Read;
         while let Ok(Some(frame)) = cut(&bytes[used..], self.shared.frame_bytes_max)
             && frame.op != OpCode::Auth.code()
             && !is_costly(frame.op)
@@ -514,13 +515,15 @@ impl Turn<'_> {
         {
             if !self.conn.large.begin(frame.bytes()) {
                 self.reject_large(frame.bytes());
-                return (used, Flow::Closed);
+                flow = Flow::Closed;
+                break;
             }
             used += frame.whole.len();
             self.submitted_count += 1;
         }
+        // Those before one that is too large are carried out.
         self.submitted.extend_from_slice(&bytes[..used]);
-        (used, Flow::Read)
+        (used, flow)
     }
 
     /// Whether a request is small, or there is room for one more large one.

@@ -135,6 +135,24 @@ fn a_large_request_above_the_bound_closes_its_connection() {
 }
 
 #[test]
+fn what_came_before_a_request_that_is_too_large_is_carried_out() {
+    let running = start(|config| {
+        config.limits.large_requests.threshold_bytes = NonZeroU32::new(100);
+        config.limits.large_requests.max_bytes = 500;
+    });
+    let (mut one, mut other) = (client(&running).unwrap(), client(&running).unwrap());
+    one.send_together(&[
+        (op::CREATE, &create("/first", b"", 0)),
+        (op::CREATE, &create("/second", b"", 0)),
+        (op::CREATE, &create("/too-large", &[0; 600], 0)),
+    ]);
+    while one.reply().is_some() {}
+    for path in ["/first", "/second"] {
+        assert_eq!(other.call(op::EXISTS, &[&string(path)[..], &[0]].concat()).err, 0);
+    }
+}
+
+#[test]
 fn a_client_without_the_required_identity_is_told_so_and_closed() {
     let running = start(|config| config.auth.enforced_schemes = Some(vec!["digest".into()]));
     let mut stranger = client(&running).unwrap();
