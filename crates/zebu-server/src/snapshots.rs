@@ -154,7 +154,10 @@ fn write_capture(shared: &Shared, capture: &Capture) -> Result<(), StoreError> {
     let leftovers = shared.replica.write().tree_mut().end_capture(capture);
     // With the lock given back: a million nodes that were put aside take a while to free.
     drop(leftovers);
-    let file = written?;
+    let Some(file) = written? else {
+        tracing::info!("the server ends; the snapshot under way is left out, since the log has everything");
+        return Ok(());
+    };
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     shared.stats.snapshot_ms.add(elapsed_ms, 1);
     tracing::info!(
@@ -167,11 +170,16 @@ fn write_capture(shared: &Shared, capture: &Capture) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn write(shared: &Shared, capture: &Capture) -> Result<SnapshotFile, StoreError> {
+/// Writes the file. `None` if the server ends in the meantime: a large snapshot can take longer than whoever stops the
+/// server waits.
+fn write(shared: &Shared, capture: &Capture) -> Result<Option<SnapshotFile>, StoreError> {
     let mut writer = shared.store.snapshot_writer(capture.zxid())?;
     let mut piece = Vec::with_capacity(PIECE_BYTES * 2);
     capture.encode_head(&mut piece);
     loop {
+        if shared.is_stopping() {
+            return Ok(None);
+        }
         writer.write(&piece)?;
         piece.clear();
         // The lock is held for one piece at a time: writes wait for no more than that.
@@ -185,7 +193,9 @@ fn write(shared: &Shared, capture: &Capture) -> Result<SnapshotFile, StoreError>
             break;
         }
     }
-    writer.finish(sections(shared, capture.zxid(), capture.digest()))
+    writer
+        .finish(sections(shared, capture.zxid(), capture.digest()))
+        .map(Some)
 }
 
 fn sections(shared: &Shared, zxid: Zxid, digest: u64) -> Sections {
@@ -229,8 +239,22 @@ fn purge(shared: &Shared) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stalled_tests::end_of;
+    use crate::stalled_tests::{end_of, support};
     use crate::{Config, Server};
+
+    #[test]
+    fn a_server_that_ends_does_not_wait_for_a_snapshot() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(Config::for_test(dir.path())).unwrap();
+        let _session = support::Client::new(server.client_address(), 30_000);
+        let shared = &server.shared;
+        let files = || std::fs::read_dir(dir.path().join("version-2")).unwrap().count();
+        let capture = shared.replica.write().tree_mut().begin_capture();
+        let before = files();
+        server.request_stop();
+        write_capture(shared, &capture).unwrap();
+        assert_eq!(files(), before);
+    }
 
     #[test]
     fn a_thread_that_panics_ends_the_server() {
