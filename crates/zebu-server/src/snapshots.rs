@@ -83,7 +83,7 @@ impl Snapshots {
         last.0 > self.due_at.zxid.0 || log_bytes > self.due_at.log_bytes
     }
 
-    /// Begins a snapshot of `tree`, unless the last one is still being written.
+    /// Begins a snapshot of `tree`, unless one waits already behind the one that is being written.
     pub(crate) fn begin(&mut self, tree: &mut Tree, log_bytes: u64) {
         self.draw(tree.last_zxid(), log_bytes);
         let Some(captures) = &self.captures else { return };
@@ -95,7 +95,7 @@ impl Snapshots {
                 | std::sync::mpsc::TrySendError::Disconnected(capture)) = error;
                 // Nothing was put aside for it yet.
                 drop(tree.end_capture(&capture));
-                tracing::warn!("the last snapshot is still being written; this one is left out");
+                tracing::warn!("two snapshots are still to be written; this one is left out");
             }
         }
     }
