@@ -479,3 +479,166 @@ fn ballot(notification: &Notification) -> Ballot {
         is_versioned: notification.version > 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::sync::Arc;
+    use alloc::vec;
+
+    use zebu_proto::quorum::QuorumConfig;
+
+    use super::*;
+
+    fn members() -> Members {
+        let mut config = QuorumConfig::default();
+        for sid in 1..=3 {
+            config
+                .add(&format!("server.{sid}"), &format!("h:{}:{}", 2000 + sid, 3000 + sid))
+                .unwrap();
+        }
+        Members::new(Arc::new(config))
+    }
+
+    const fn standing(last_zxid: i64) -> Standing {
+        Standing {
+            last_zxid: Zxid(last_zxid),
+            current_epoch: Epoch(1),
+            is_observer: false,
+        }
+    }
+
+    const fn vote(leader: i64, zxid: i64) -> Vote {
+        Vote {
+            leader: Sid(leader),
+            zxid: Zxid(zxid),
+            peer_epoch: 1,
+        }
+    }
+
+    const fn says(state: PeerState, vote: Vote, round: i64) -> Notification {
+        Notification {
+            state,
+            vote,
+            round,
+            version: VERSION,
+        }
+    }
+
+    /// Server 1, looking for a leader in round 1 with a log up to 50.
+    fn looking() -> Election {
+        let mut election = Election::new(Sid(1), members(), ElectionTimes::default(), standing(50));
+        let mut out = Vec::new();
+        assert_eq!(election.look(standing(50), Millis(0), &mut out), None);
+        assert_eq!(out.len(), 2, "both others are told");
+        election
+    }
+
+    const FOLLOWS: Option<Decision> = Some(Decision::Learn { leader: Sid(3) });
+
+    #[test]
+    fn a_better_proposal_is_adopted_and_wins_after_a_moment() {
+        let (mut election, mut out) = (looking(), Vec::new());
+        let better = says(PeerState::Looking, vote(3, 60), 1);
+        assert_eq!(election.receive(Sid(3), &better, Millis(1), &mut out), None);
+        let told: Vec<_> = out
+            .drain(..)
+            .map(|outgoing| (outgoing.to, outgoing.notification.vote))
+            .collect();
+        assert_eq!(told, vec![(Sid(2), vote(3, 60)), (Sid(3), vote(3, 60))]);
+        assert_eq!(election.deadline(), Some(Millis(200)));
+        assert_eq!(election.tick(Millis(200), &mut out), None, "it is said once more");
+        assert_eq!(election.tick(Millis(201), &mut out), FOLLOWS);
+        assert_eq!(election.state(), PeerState::Following);
+    }
+
+    #[test]
+    fn nobody_waits_for_those_who_cannot_say_anything() {
+        let mut out = Vec::new();
+        let better = says(PeerState::Looking, vote(3, 60), 1);
+        let mut election = looking();
+        assert_eq!(election.unreachable(Sid(2), Millis(1)), None);
+        assert_eq!(election.receive(Sid(3), &better, Millis(1), &mut out), FOLLOWS);
+        let mut election = looking();
+        election.receive(Sid(3), &better, Millis(1), &mut out);
+        assert_eq!(election.receive(Sid(2), &better, Millis(2), &mut out), FOLLOWS);
+        let mut election = looking();
+        election.unreachable(Sid(2), Millis(1));
+        election.reachable(Sid(2));
+        assert_eq!(election.receive(Sid(3), &better, Millis(1), &mut out), None);
+    }
+
+    #[test]
+    fn a_later_round_begins_the_count_anew_and_an_earlier_one_is_told() {
+        let (mut election, mut out) = (looking(), Vec::new());
+        let worse = says(PeerState::Looking, vote(3, 40), 5);
+        assert_eq!(election.receive(Sid(3), &worse, Millis(1), &mut out), None);
+        assert_eq!(election.round(), 5);
+        assert!(out.iter().all(|outgoing| outgoing.notification.vote == vote(1, 50)));
+        out.clear();
+        let late = says(PeerState::Looking, vote(2, 70), 4);
+        assert_eq!(election.receive(Sid(2), &late, Millis(2), &mut out), None);
+        assert_eq!(out.len(), 1);
+        assert_eq!((out[0].to, out[0].notification.round), (Sid(2), 5));
+    }
+
+    #[test]
+    fn an_established_leader_is_joined_only_if_it_says_so_itself() {
+        let (mut election, mut out) = (looking(), Vec::new());
+        let member = |state, epoch| Notification {
+            vote: Vote {
+                peer_epoch: epoch,
+                ..vote(3, 60)
+            },
+            ..says(state, vote(3, 60), 9)
+        };
+        let following = member(PeerState::Following, 4);
+        assert_eq!(election.receive(Sid(2), &following, Millis(1), &mut out), None);
+        // It leads by now, in another epoch than the follower knows of.
+        let leading = member(PeerState::Leading, 5);
+        assert_eq!(election.receive(Sid(3), &leading, Millis(2), &mut out), None);
+        let following = member(PeerState::Following, 5);
+        assert_eq!(election.receive(Sid(2), &following, Millis(3), &mut out), FOLLOWS);
+        assert_eq!(election.round(), 9);
+
+        // Nobody is made the leader by the word of others from another round.
+        let mut election = looking();
+        let stale = says(PeerState::Following, vote(1, 50), 9);
+        for sid in [2, 3] {
+            assert_eq!(election.receive(Sid(sid), &stale, Millis(1), &mut out), None);
+        }
+    }
+
+    #[test]
+    fn those_without_a_vote_are_answered_and_not_counted() {
+        let (mut election, mut out) = (looking(), Vec::new());
+        let stranger = says(PeerState::Looking, vote(9, 900), 1);
+        assert_eq!(election.receive(Sid(9), &stranger, Millis(1), &mut out), None);
+        assert_eq!((out.len(), out[0].to), (1, Sid(9)));
+        out.clear();
+        // Nor is a vote for one of them.
+        assert_eq!(election.receive(Sid(2), &stranger, Millis(1), &mut out), None);
+        assert_eq!(election.tick(Millis(199), &mut out), None);
+        let untrusted = says(PeerState::Looking, vote(3, -1), 1);
+        assert_eq!(election.receive(Sid(3), &untrusted, Millis(1), &mut out), None);
+        assert_eq!(out, vec![]);
+    }
+
+    #[test]
+    fn an_observer_proposes_nobody_and_finds_the_leader() {
+        let mut out = Vec::new();
+        let standing = Standing {
+            is_observer: true,
+            ..standing(50)
+        };
+        let mut election = Election::new(Sid(7), members(), ElectionTimes::default(), standing);
+        assert_eq!(election.look(standing, Millis(0), &mut out), None);
+        assert!(out.iter().all(|outgoing| outgoing.notification.vote == Vote::NONE));
+        assert_eq!(out.len(), 3);
+        let leading = says(PeerState::Leading, vote(3, 60), 2);
+        assert_eq!(election.receive(Sid(3), &leading, Millis(1), &mut out), None);
+        let following = says(PeerState::Following, vote(3, 60), 2);
+        assert_eq!(election.receive(Sid(1), &following, Millis(2), &mut out), FOLLOWS);
+        assert_eq!(election.state(), PeerState::Observing);
+    }
+}
