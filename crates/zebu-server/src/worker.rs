@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,6 +34,9 @@ use crate::words;
 const WORKERS_MAX: usize = 8;
 /// Read from a socket at once. Shared by all connections of a thread, since only one is read at a time.
 const READ_BYTES: usize = 128 << 10;
+/// Connections leave so many descriptors to files: the log and its next file, a snapshot, their folders, the small files
+/// beside them, and what four-letter words look at, one of a kind at a time. These are a dozen.
+const DESCRIPTORS_RESERVED: u64 = 32;
 /// A connection that is told to close gets this long to take what is meant for it.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a closed connection is kept for the client to close its side.
@@ -146,6 +150,7 @@ impl Worker {
                 return;
             }
         };
+        let descriptors_max = descriptors_for_connections();
         let mut end = self.shared.end();
         let mut next = 0;
         loop {
@@ -155,7 +160,12 @@ impl Worker {
             };
             match accepted {
                 Ok((socket, peer)) => {
-                    if !self.admit(peer) {
+                    // The system gives the lowest number that is free: about as many are in use.
+                    let is_last = u64::try_from(socket.as_raw_fd()).is_ok_and(|number| number >= descriptors_max);
+                    if is_last {
+                        tracing::warn!(%peer, "too many open files for one more connection (ulimit -n); closed");
+                    }
+                    if is_last || !self.admit(peer) {
                         self.shared.stats.connections.rejected.add(1);
                         continue;
                     }
@@ -235,6 +245,14 @@ impl Worker {
             read_half,
         }
     }
+}
+
+/// Descriptors up to this number are for connections, the others for files: without the next file of its log a server has
+/// to end.
+fn descriptors_for_connections() -> u64 {
+    // A limit that cannot be read is none that could be kept.
+    let limit = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(u64::MAX, |(limit, _)| limit);
+    limit - DESCRIPTORS_RESERVED.min(limit / 4)
 }
 
 /// Counts a connection out.

@@ -8,6 +8,7 @@
 
 mod attack;
 mod deaf;
+mod descriptors;
 mod garbage;
 mod idle;
 mod server;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         ),
         Trial::test("events_that_nobody_reads_are_bounded", deaf::events),
         Trial::test("an_idle_session_costs_little", idle::run),
+        Trial::test("connections_leave_room_for_files", descriptors::run),
         Trial::test("all_of_it_at_once", attack::all_at_once),
     ];
     libtest_mimic::run(&arguments, tests).exit_code()

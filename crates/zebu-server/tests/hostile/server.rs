@@ -4,6 +4,7 @@ use std::env;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 
@@ -13,17 +14,31 @@ use zebu_server::{Config, Server};
 /// Set for the process that is to be the server: its data directory.
 pub(crate) const DIR_VARIABLE: &str = "ZEBU_HOSTILE_DATA_DIR";
 
+/// Set for a server that may have only so many open files.
+pub(crate) const FILES_VARIABLE: &str = "ZEBU_HOSTILE_FILES";
+
 /// Far above what any attack is allowed to make of it, bytes.
 const ADDRESS_SPACE_MAX: u64 = 8 << 30;
 
 /// Runs a server until standard input ends, which it does when the parent is gone, too.
 pub(crate) fn serve(dir: &Path) -> ExitCode {
-    raise_file_limit();
+    let files: Option<u64> = env::var(FILES_VARIABLE).ok().and_then(|files| files.parse().ok());
+    match files {
+        Some(files) => rlimit::setrlimit(rlimit::Resource::NOFILE, files, files).expect("a lower limit"),
+        None => {
+            raise_file_limit();
+        }
+    }
     // A server that grows without bound is to fail by itself, not to take the machine with it.
     rlimit::setrlimit(rlimit::Resource::AS, ADDRESS_SPACE_MAX, ADDRESS_SPACE_MAX).expect("a lower limit");
     let mut config = Config::for_test(dir);
     // Attackers say nothing for longer than the server would wait for a handshake otherwise.
     config.limits.sessionless_cnxn_timeout_ms = 60_000;
+    if files.is_some() {
+        // It is the next file of the log that shows whether it can have one.
+        config.storage.txn_log_size_limit_bytes = NonZeroU64::new(1);
+        config.storage.pre_alloc_bytes = None;
+    }
     let server = match Server::start(config) {
         Ok(server) => server,
         Err(error) => {
