@@ -109,18 +109,21 @@ impl Server {
         let log = Log::start(&shared, shared.store.log_writer(last))?;
         let snapshots = Snapshots::start(&shared, last)?;
         let node = NodeThread::new(shared.clone(), node, log, snapshots);
-        let mut threads = vec![guarded(&shared, "zebu-node", move || node.run())?];
-        threads.extend(worker::start(&shared, listener)?);
+        let node = guarded(&shared, "zebu-node", move || node.run())?;
+        // From here on what goes wrong drops a server, which ends what has begun.
+        let server = Self {
+            shared,
+            address,
+            threads: Mutex::new(vec![node]),
+        };
+        let workers = worker::start(&server.shared, listener)?;
+        server.threads.lock().extend(workers);
         tracing::info!(
             %address,
             elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "serving clients"
         );
-        Ok(Self {
-            shared,
-            address,
-            threads: Mutex::new(threads),
-        })
+        Ok(server)
     }
 
     /// Where clients connect. With a wildcard address in the configuration this is the loopback address.

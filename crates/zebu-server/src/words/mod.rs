@@ -14,6 +14,7 @@
 //! * `mntr` has the keys that are measured here, and none about processors, queues and learners that do not exist;
 //! * `envi` says `<NA>` for what only a JVM has, and speaks of the process and the machine in its lines on memory.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -266,7 +267,13 @@ async fn on_another_thread(
         drop(turn);
         answer
     };
-    match tokio::task::spawn_blocking(work).await {
+    // The runtime panics if the system has no thread for it, which is no reason to end.
+    let spawned = std::panic::catch_unwind(AssertUnwindSafe(|| tokio::task::spawn_blocking(work)));
+    let Ok(spawned) = spawned else {
+        tracing::error!("a four-letter word could not be answered: there are no more threads");
+        return None;
+    };
+    match spawned.await {
         Ok(answer) => Some(answer),
         Err(error) => {
             // The server ends, or the word has a bug that concerns nobody else.
