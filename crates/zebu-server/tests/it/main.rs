@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod ending;
 mod limits;
 mod snapshots;
 mod support;

@@ -128,6 +128,13 @@ impl Client {
         self.send_together(&[(op, body)])[0]
     }
 
+    /// Sends a request to a server that may have ended.
+    pub(crate) fn try_send(&mut self, op: i32, body: &[u8]) -> std::io::Result<()> {
+        self.xid += 1;
+        let frame = [&self.xid.to_be_bytes()[..], &op.to_be_bytes(), body].concat();
+        self.socket.write_all(&buffer(&frame))
+    }
+
     /// Sends requests in one write and returns their numbers.
     pub(crate) fn send_together(&mut self, requests: &[(i32, &[u8])]) -> Vec<i32> {
         let mut bytes = Vec::new();
