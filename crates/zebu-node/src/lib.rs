@@ -20,6 +20,7 @@ extern crate alloc;
 pub mod auth;
 mod connection;
 mod container;
+mod log_batch;
 mod node;
 mod output;
 mod read;
@@ -29,7 +30,8 @@ mod watch;
 
 pub use connection::{Answered, Close, ConnId, Connection, Outputs};
 pub use container::ContainerConfig;
-pub use node::{Abandoned, LogBatch, Node, NodeConfig, Now, PendingConnect};
+pub use log_batch::LogBatch;
+pub use node::{Abandoned, Node, NodeConfig, Now, PendingConnect};
 pub use output::{Chunk, Mark, Rope};
 pub use read::{After, Reader, Replica, WatchAccess};
 pub use session::{SessionHandle, SessionTracker, bucket_end};

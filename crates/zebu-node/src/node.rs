@@ -16,6 +16,7 @@ use zebu_tree::{Change, Changes, Outcome, Pending, RequestContext, Settings};
 
 use crate::connection::{Answered, Close, ConnId, Connection, Outputs};
 use crate::container::{ContainerConfig, Sweep};
+use crate::log_batch::{KEPT_BYTES_MAX, LogBatch};
 use crate::read::{After, Reader, Replica, WatchAccess};
 use crate::reply;
 use crate::session::SessionTracker;
@@ -60,68 +61,6 @@ pub struct PendingConnect {
     pub password: Vec<u8>,
     /// The read-only byte, if it was there; it decides the form of the response.
     pub read_only: Option<bool>,
-}
-
-/// Transactions to be logged, in order. Whoever takes them must see to it that they are durable before it calls
-/// [`Node::flushed`].
-#[derive(Default)]
-pub struct LogBatch {
-    bytes: Vec<u8>,
-    ends: Vec<(Zxid, usize)>,
-}
-
-impl LogBatch {
-    /// Whether there is nothing to be logged.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Number of transactions.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Bytes of all serialized transactions.
-    #[must_use]
-    pub const fn byte_len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// The transactions with their serialized form.
-    pub fn records(&self) -> impl Iterator<Item = (Zxid, &[u8])> + '_ {
-        let mut start = 0;
-        self.ends.iter().map(move |(zxid, end)| {
-            let bytes = &self.bytes[start..*end];
-            start = *end;
-            (*zxid, bytes)
-        })
-    }
-
-    /// The last transaction.
-    #[must_use]
-    pub fn last_zxid(&self) -> Option<Zxid> {
-        self.ends.last().map(|(zxid, _)| *zxid)
-    }
-
-    /// Forgets the transactions, keeps the memory.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-    }
-
-    fn push(&mut self, record: &TxnRecord) -> usize {
-        let start = self.bytes.len();
-        record.encode(&mut self.bytes);
-        self.ends.push((record.header.zxid, self.bytes.len()));
-        self.bytes.len() - start
-    }
-
-    fn pop(&mut self) {
-        self.ends.pop();
-        self.bytes.truncate(self.ends.last().map_or(0, |(_, end)| *end));
-    }
 }
 
 /// Requests of a connection that is gone, which were handed over and will not be answered.
@@ -611,12 +550,15 @@ impl<C: Connection> Node<C> {
         for _ in 0..limit {
             let is_committed = |front: &InFlight| front.record.header.zxid <= self.committed;
             if !self.in_flight.front().is_some_and(is_committed) {
-                return;
+                break;
             }
             let Some(in_flight) = self.in_flight.pop_front() else {
-                return;
+                break;
             };
             self.apply(&in_flight, replica, watches, outputs);
+        }
+        if self.in_flight.is_empty() {
+            self.in_flight.shrink_to(KEPT_BYTES_MAX / size_of::<InFlight>());
         }
     }
 
