@@ -59,6 +59,10 @@ pub trait Outputs<C> {
     /// A request that was handed over with [`Node::requests`](crate::Node::requests) is answered; its reply has been appended before, if it has one.
     fn answered(&mut self, conn: &C, answered: Answered);
 
+    /// A write that was handed over with [`Node::requests`](crate::Node::requests) in a frame of so many bytes has taken its
+    /// effect, and its connection was gone by then. It takes memory until now, whoever sent it.
+    fn abandoned(&mut self, bytes: usize);
+
     /// The handshake succeeded. The driver sends the response and goes on reading the connection's requests.
     fn established(&mut self, conn: &C, session: &Arc<SessionHandle>, response: &ConnectResponse);
 

@@ -63,7 +63,7 @@ pub struct PendingConnect {
     pub read_only: Option<bool>,
 }
 
-/// Requests of a connection that is gone, which were handed over and will not be answered.
+/// Requests of a connection that is gone, which were handed over and will not be looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Abandoned {
     /// How many.
@@ -151,7 +151,16 @@ impl What {
 /// A prepared transaction and who waits for it.
 struct InFlight {
     record: TxnRecord,
-    client: Option<(Key, ConnId)>,
+    asker: Option<Asker>,
+}
+
+/// Who waits for a transaction, as long as the connection is there.
+#[derive(Clone, Copy)]
+struct Asker {
+    key: Key,
+    conn: ConnId,
+    /// Length of the request's frame; none for a handshake.
+    bytes: Option<usize>,
 }
 
 /// Transactions above this multiple of the frame limit are refused by Java's log readers; ours stay below it.
@@ -266,7 +275,12 @@ impl<C: Connection> Node<C> {
         let key = self.admit(conn, session);
         let context = self.context(session, Xid(0), &[], true, now);
         let record = self.pending.create_session(&self.settings, &context, timeout_ms);
-        self.propose(record, Some((key, conn.id())));
+        let asker = Asker {
+            key,
+            conn: conn.id(),
+            bytes: None,
+        };
+        self.propose(record, Some(asker));
         self.enqueue(
             key,
             Queued {
@@ -349,7 +363,12 @@ impl<C: Connection> Node<C> {
             };
             rest = after;
             if is_bound {
-                self.request(replica, (key, conn), session, ids, frame, received, now);
+                let asker = Asker {
+                    key,
+                    conn,
+                    bytes: Some(frame.len()),
+                };
+                self.request(replica, asker, session, ids, frame, received, now);
             } else {
                 self.drop_request(key, frame, received);
             }
@@ -361,7 +380,7 @@ impl<C: Connection> Node<C> {
     fn request(
         &mut self,
         replica: &Replica,
-        client: (Key, ConnId),
+        asker: Asker,
         session: SessionId,
         ids: &Arc<[Id]>,
         frame: &[u8],
@@ -375,14 +394,14 @@ impl<C: Connection> Node<C> {
         let body = reader.rest();
         let op = OpCode::from_i32(header.op).filter(|op| op.is_client_request() && op.is_write());
         let what = match op {
-            Some(op) => self.write(replica, client, session, ids, header.xid, op, body, now),
+            Some(op) => self.write(replica, asker, session, ids, header.xid, op, body, now),
             None => What::Read {
                 ids: ids.clone(),
                 body: body.into(),
             },
         };
         self.enqueue(
-            client.0,
+            asker.key,
             Queued {
                 xid: header.xid,
                 op: header.op,
@@ -413,7 +432,7 @@ impl<C: Connection> Node<C> {
     fn write(
         &mut self,
         replica: &Replica,
-        client: (Key, ConnId),
+        asker: Asker,
         session: SessionId,
         ids: &[Id],
         xid: Xid,
@@ -423,7 +442,7 @@ impl<C: Connection> Node<C> {
     ) -> What {
         let is_live = self.sessions.is_live(session);
         if op == OpCode::CloseSession && is_live {
-            self.close_session(replica, session, xid, Some(client), now);
+            self.close_session(replica, session, xid, Some(asker), now);
             return What::Write;
         }
         let context = self.context(session, xid, ids, is_live, now);
@@ -443,7 +462,7 @@ impl<C: Connection> Node<C> {
             Err(_) if op == OpCode::Multi => self.pending.refuse(&context, ErrorCode::MarshallingError),
             Err(_) => return What::Refused(ErrorCode::MarshallingError),
         };
-        let len = self.propose(record, Some(client));
+        let len = self.propose(record, Some(asker));
         if len > self.settings.txn_bytes_max.saturating_mul(TXN_LIMIT_FACTOR) {
             // No server could read its log again.
             self.in_flight.pop_back();
@@ -453,20 +472,13 @@ impl<C: Connection> Node<C> {
                 ..self.context(session, xid, ids, is_live, now)
             };
             let record = self.pending.refuse_last(&context, ErrorCode::BadArguments);
-            self.enter(record, Some(client));
+            self.enter(record, Some(asker));
         }
         What::Write
     }
 
     /// Closes a session, by its client's wish or because it expired.
-    fn close_session(
-        &mut self,
-        replica: &Replica,
-        session: SessionId,
-        xid: Xid,
-        client: Option<(Key, ConnId)>,
-        now: Now,
-    ) {
+    fn close_session(&mut self, replica: &Replica, session: SessionId, xid: Xid, asker: Option<Asker>, now: Now) {
         // The record lists the session's nodes and must stay readable: if it would grow too large, some go before.
         let tree = replica.tree();
         let ephemerals = self.pending.ephemerals(tree, session);
@@ -481,12 +493,12 @@ impl<C: Connection> Node<C> {
         }
         let context = self.context(session, xid, &[], true, now);
         let record = self.pending.prepare(tree, &context, &Request::CloseSession);
-        self.propose(record, client);
+        self.propose(record, asker);
         self.sessions.set_closing(session);
     }
 
-    /// A connection is gone. Its watches are the caller's to remove; its requests in flight go on, and nobody will be
-    /// told that they are answered: they are returned as number and bytes.
+    /// A connection is gone. Its watches are the caller's to remove. What waits for a turn of its own is dropped, and
+    /// returned as number and bytes. Its writes go on; each is told with [`Outputs::abandoned`] when it is over.
     pub fn disconnected(&mut self, conn: ConnId) -> Abandoned {
         let mut abandoned = Abandoned::default();
         let Some(key) = self.keys.remove(&conn) else {
@@ -497,7 +509,7 @@ impl<C: Connection> Node<C> {
                 self.bound.remove(&client.conn.session());
             }
             for queued in &client.queue {
-                if !matches!(queued.what, What::Connect { .. }) {
+                if queued.what.needs_no_transaction() {
                     abandoned.requests += 1;
                     abandoned.bytes += queued.bytes;
                 }
@@ -569,7 +581,7 @@ impl<C: Connection> Node<C> {
         watches: &mut WatchTable<C>,
         outputs: &mut impl Outputs<C>,
     ) {
-        let InFlight { record, client } = in_flight;
+        let InFlight { record, asker } = in_flight;
         let zxid = record.header.zxid;
         let mut telling = Telling {
             watches: &mut *watches,
@@ -587,11 +599,11 @@ impl<C: Connection> Node<C> {
         }
         self.pending.applied(zxid);
         if let Txn::CloseSession { .. } = record.txn {
-            self.session_closed(record.header.session, client.map(|(_, conn)| conn), outputs);
+            self.session_closed(record.header.session, asker.map(|asker| asker.conn), outputs);
         }
-        if let Some((key, conn)) = client {
-            self.answer_write(*key, *conn, record, &outcome, outputs);
-            self.answer_reads(*key, replica, watches, outputs);
+        if let Some(asker) = asker {
+            self.answer_write(*asker, record, &outcome, outputs);
+            self.answer_reads(asker.key, replica, watches, outputs);
         }
     }
 
@@ -610,20 +622,14 @@ impl<C: Connection> Node<C> {
         }
     }
 
-    fn answer_write(
-        &mut self,
-        key: Key,
-        conn: ConnId,
-        record: &TxnRecord,
-        outcome: &Outcome,
-        outputs: &mut impl Outputs<C>,
-    ) {
-        let Some(client) = self.clients.get_mut(key).and_then(Option::as_mut) else {
+    fn answer_write(&mut self, asker: Asker, record: &TxnRecord, outcome: &Outcome, outputs: &mut impl Outputs<C>) {
+        let client = self.clients.get_mut(asker.key).and_then(Option::as_mut);
+        let Some(client) = client.filter(|client| client.conn.id() == asker.conn) else {
+            if let Some(bytes) = asker.bytes {
+                outputs.abandoned(bytes);
+            }
             return;
         };
-        if client.conn.id() != conn {
-            return;
-        }
         let Some(queued) = client.next() else { return };
         let zxid = record.header.zxid;
         match queued.what {
@@ -751,19 +757,19 @@ impl<C: Connection> Node<C> {
     }
 
     /// Puts a transaction on its way. Returns its length in bytes.
-    fn propose(&mut self, record: TxnRecord, client: Option<(Key, ConnId)>) -> usize {
+    fn propose(&mut self, record: TxnRecord, asker: Option<Asker>) -> usize {
         assert_eq!(
             record.header.zxid,
             self.next_zxid(),
             "transactions are prepared one after the other"
         );
         self.last_prepared = record.header.zxid;
-        self.enter(record, client)
+        self.enter(record, asker)
     }
 
-    fn enter(&mut self, record: TxnRecord, client: Option<(Key, ConnId)>) -> usize {
+    fn enter(&mut self, record: TxnRecord, asker: Option<Asker>) -> usize {
         let len = self.log.push(&record);
-        self.in_flight.push_back(InFlight { record, client });
+        self.in_flight.push_back(InFlight { record, asker });
         len
     }
 

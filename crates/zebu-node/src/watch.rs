@@ -629,6 +629,7 @@ mod tests {
     impl Outputs<Conn> for Silence {
         fn send(&mut self, _: &Conn, _: impl FnOnce(&mut Rope)) {}
         fn answered(&mut self, _: &Conn, _: Answered) {}
+        fn abandoned(&mut self, _: usize) {}
         fn established(&mut self, _: &Conn, _: &Arc<SessionHandle>, _: &ConnectResponse) {}
         fn close(&mut self, _: &Conn, _: Close) {}
     }

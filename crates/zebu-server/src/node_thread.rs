@@ -42,6 +42,7 @@ struct ServerOutputs {
     shared: Arc<Shared>,
     noted: Vec<ConnHandle>,
     now: Millis,
+    /// Requests that are over, and the bytes of their frames.
     answers: usize,
     answered_bytes: usize,
     /// Packets, and the length of the last one.
@@ -103,6 +104,11 @@ impl Outputs<ConnHandle> for ServerOutputs {
         }
         // Before `is_paused` is looked at: see `waits_for_answers`.
         conn.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn abandoned(&mut self, bytes: usize) {
+        self.answers += 1;
+        self.answered_bytes += bytes;
     }
 
     fn established(&mut self, conn: &ConnHandle, session: &Arc<SessionHandle>, response: &ConnectResponse) {

@@ -65,6 +65,8 @@ pub(super) enum Got {
 pub(super) struct Recorder {
     got: BTreeMap<ConnId, Vec<Got>>,
     pub(super) answered: usize,
+    /// Writes that were over when their connection was gone.
+    pub(super) abandoned: usize,
     /// The client's numbers of the requests that were refused.
     pub(super) refused: Vec<i32>,
 }
@@ -97,6 +99,10 @@ impl Outputs<FakeConn> for Recorder {
         if answered.is_refused {
             self.refused.push(answered.xid.0);
         }
+    }
+
+    fn abandoned(&mut self, _bytes: usize) {
+        self.abandoned += 1;
     }
 
     fn established(&mut self, conn: &FakeConn, session: &Arc<SessionHandle>, response: &ConnectResponse) {

@@ -88,6 +88,8 @@ impl Outputs<Conn> for Wire {
 
     fn answered(&mut self, _: &Conn, _: Answered) {}
 
+    fn abandoned(&mut self, _: usize) {}
+
     fn established(&mut self, conn: &Conn, session: &Arc<SessionHandle>, response: &ConnectResponse) {
         conn.session.set(session.id());
         conn.send(|rope| rope.frame(|out| response.encode(out)));
