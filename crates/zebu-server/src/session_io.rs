@@ -17,6 +17,9 @@ use crate::words::Word;
 
 /// The first frame of a connection has 45 bytes. Far larger ones come from nobody who speaks the protocol.
 const CONNECT_BYTES_MAX: usize = 8 << 10;
+/// After a read from the socket that brought so much, a connection lets others have their turn: a client that sends without
+/// pause keeps its thread for about as long as some thousand requests take, and no longer.
+const MUCH_BYTES: usize = 64 << 10;
 /// What a connection keeps may have room for so many times as much: it grows by doubling.
 const KEPT_SLACK: usize = 4;
 /// Requests evaluated under one acquisition of the applied state: a writer waits no longer than these take.
@@ -44,6 +47,7 @@ pub(crate) struct Incoming {
     kept: Vec<u8>,
     /// `kept` as last reported to the limits.
     reported_kept: usize,
+    has_received_much: bool,
     waits_for_others: bool,
     /// Bytes of the next reply, if there was no room for it.
     waits_for_room: Option<usize>,
@@ -70,6 +74,7 @@ impl Incoming {
             state: State::Start,
             kept: Vec::new(),
             reported_kept: 0,
+            has_received_much: false,
             waits_for_others: false,
             waits_for_room: None,
             throttled_since: None,
@@ -99,8 +104,14 @@ impl Incoming {
         self.conn.is_choked.load(Ordering::Acquire) && self.shared.limits.may_answer(self.conn.outbox.len())
     }
 
+    /// Whether the last read from the socket brought so much that there may be more, and others should have their turn.
+    pub(crate) const fn has_received_much(&self) -> bool {
+        self.has_received_much
+    }
+
     /// Handles bytes from the socket.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> Flow {
+        self.has_received_much = bytes.len() >= MUCH_BYTES;
         self.shared.stats.received_bytes.add(bytes.len() as u64);
         if self.kept.is_empty() {
             let (used, flow) = self.handle(bytes);

@@ -347,6 +347,9 @@ impl Client {
             }
             if let Some(next) = self.wait(is_blocked, flow == Flow::Read).await {
                 flow = next;
+                if self.incoming.has_received_much() {
+                    tokio::task::yield_now().await;
+                }
             }
         }
     }
