@@ -531,7 +531,15 @@ impl<C: Connection> Node<C> {
     }
 
     /// Time has passed: sessions expire, containers go.
+    ///
+    /// A session does not expire while its client waits for an answer: this server is late then, and may not even read
+    /// what the client sends meanwhile. (In the reference a disk that hangs makes the sessions of all who write expire.)
     pub fn tick(&mut self, replica: &Replica, now: Now) -> Vec<SessionId> {
+        for client in self.clients.iter().flatten().filter(|client| !client.queue.is_empty()) {
+            if let Some(session) = self.sessions.handle(client.conn.session()) {
+                session.touch(now.mono);
+            }
+        }
         let expired = self.sessions.expire(now.mono);
         for session in &expired {
             self.close_session(replica, *session, Xid(0), None, now);

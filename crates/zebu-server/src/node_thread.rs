@@ -95,6 +95,10 @@ impl Outputs<ConnHandle> for ServerOutputs {
         self.replies
             .add(stats, answered.op, std::mem::take(&mut self.sent_bytes));
         conn.large.end(answered.bytes);
+        if let Some(session) = conn.session_handle() {
+            // Its client waited for this server, however long that took.
+            session.touch(self.now);
+        }
         let mut queue = conn.outbox.peek();
         queue.stats.answered(&answered, 1, latency_ms, self.now);
         let is_noted = std::mem::replace(&mut queue.is_noted, true);

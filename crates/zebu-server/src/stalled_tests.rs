@@ -228,31 +228,57 @@ fn what_a_lost_connection_had_in_work_is_given_back() {
     other.create("/other", &[0; 600], 0);
 }
 
+impl Running {
+    /// Lets the node begin its work on a request, and be held up for so long in the middle of it, as by a disk.
+    fn hold_up(&self, client: &mut Client, request: (i32, &[u8]), ms: u64) {
+        let shared = &self.server.shared;
+        let first = self.stall();
+        // The next batch begins when the first stall ends, with this one in front and the request behind it.
+        let (release, released) = channel::<()>();
+        let (stalled, has_stalled) = channel();
+        shared.queue.push(NodeEvent::Inspect(Box::new(move |_| {
+            let _ = stalled.send(());
+            let _ = released.recv();
+        })));
+        client.send(request.0, request.1);
+        self.wait_outstanding(1);
+        drop(first);
+        has_stalled.recv().unwrap();
+        let since = shared.clock.mono();
+        until("time passes", || shared.clock.mono().since(since) > ms);
+        drop(release);
+    }
+}
+
 /// Writing the log is a part of it, also if the node does that by itself.
 #[test]
 fn latency_goes_up_to_the_answer() {
     let running = start(|_| {});
     let mut client = Client::new(running.address, 30_000);
-    let shared = &running.server.shared;
-    let first = running.stall();
-    // The next batch begins when the first stall ends, with this one in front and the request behind it.
-    let (release, released) = channel::<()>();
-    let (stalled, has_stalled) = channel();
-    shared.queue.push(NodeEvent::Inspect(Box::new(move |_| {
-        let _ = stalled.send(());
-        let _ = released.recv();
-    })));
-    client.send(op::SET_DATA, &set_data("/", b"x"));
-    running.wait_outstanding(1);
-    drop(first);
-    has_stalled.recv().unwrap();
-    let since = shared.clock.mono();
-    until("time passes", || shared.clock.mono().since(since) > 50);
-    drop(release);
+    running.hold_up(&mut client, (op::SET_DATA, &set_data("/", b"x")), 50);
     assert_eq!(client.reply().unwrap().err, 0);
-    let latency = || shared.stats.update_latency.read();
+    let latency = || running.server.shared.stats.update_latency.read();
     until("it is counted", || latency().count > 0);
     assert!(latency().max >= 50, "{}", latency().max);
+}
+
+#[test]
+fn a_session_has_its_whole_time_from_an_answer_that_came_late() {
+    let running = start(|config| {
+        config.tick_time_ms = 100;
+        config.sessions.min_timeout_ms = 100;
+    });
+    let mut client = Client::new(running.address, 2000);
+    running.hold_up(&mut client, (op::SET_DATA, &set_data("/", b"x")), 2500);
+    assert_eq!(client.reply().unwrap().err, 0);
+    for _ in 0..10 {
+        let since = running.server.shared.clock.mono();
+        until("a tick passes", || {
+            running.server.shared.clock.mono().since(since) > 100
+        });
+        assert_eq!(running.server.shared.stats.sessions_expired.get(), 0);
+    }
+    assert_eq!(client.call(op::PING, b"").err, 0);
 }
 
 #[test]

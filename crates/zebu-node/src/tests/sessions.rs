@@ -154,6 +154,24 @@ fn a_silent_session_expires_with_its_ephemerals_and_without_a_word() {
     check_refused(&mut bench, &renewal(client.session()));
 }
 
+/// While its requests are in work a connection may not be read any more, and then no sign of life is seen.
+#[test]
+fn a_session_that_waits_for_an_answer_does_not_expire() {
+    let mut bench = Bench::new();
+    let client = bench.client();
+    bench.send(&client, &[create(1, "/e", CreateMode::Ephemeral)]);
+    bench.pass(60_000);
+    assert_eq!(
+        bench.node.tick(&bench.replica, bench.now),
+        [],
+        "the disk takes a minute"
+    );
+    bench.settle();
+    assert_eq!(replies(&bench.got(&client)), [(1, 0)]);
+    assert_eq!(tick_after(&mut bench, 4000), 0, "it has its whole time from now");
+    assert_eq!(tick_after(&mut bench, TICK_MS), 1);
+}
+
 #[test]
 fn closing_a_session_answers_and_then_ends_the_connection() {
     let mut bench = Bench::new();
