@@ -9,6 +9,7 @@
 
 pub mod bench;
 pub mod context;
+pub mod ensemble;
 pub mod fuzz;
 pub mod install;
 pub mod interop;

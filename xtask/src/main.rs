@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use xtask::bench;
+use xtask::ensemble;
 use xtask::fuzz;
 use xtask::interop::crash;
 use xtask::runner::{self, Selection};
@@ -34,6 +35,8 @@ enum Command {
     Bench(bench::Options),
     /// Feed every decoder and file reader with random inputs, and fail on a finding.
     Fuzz(fuzz::Options),
+    /// Start servers that form an ensemble on this machine, say who leads, and end them at ^C.
+    Ensemble(ensemble::command::Options),
     /// List the steps of `test` with what they do and what they need.
     Steps,
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Crash(options) => Ok(runner::crash(&workspace, &options)),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Fuzz(options) => fuzz::run(&workspace, &options),
+        Command::Ensemble(options) => ensemble::command::run(&workspace, &options),
         Command::Steps => {
             runner::list();
             Ok(true)

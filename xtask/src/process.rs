@@ -187,7 +187,14 @@ impl Drop for Process {
 /// # Errors
 /// When the server cannot be reached, or does not answer within 5 seconds.
 pub fn four_letter_word(address: SocketAddr, word: &str) -> Result<String> {
-    let limit = Duration::from_secs(5);
+    four_letter_word_within(address, word, Duration::from_secs(5))
+}
+
+/// As [`four_letter_word`], with a limit of its own for each of connecting, sending and receiving.
+///
+/// # Errors
+/// When the server cannot be reached, or does not answer in time.
+pub fn four_letter_word_within(address: SocketAddr, word: &str, limit: Duration) -> Result<String> {
     let mut socket = TcpStream::connect_timeout(&address, limit)?;
     socket.set_read_timeout(Some(limit))?;
     socket.set_write_timeout(Some(limit))?;
