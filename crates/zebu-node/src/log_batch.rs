@@ -14,6 +14,8 @@ pub(crate) const KEPT_BYTES_MAX: usize = 1 << 20;
 pub struct LogBatch {
     bytes: Vec<u8>,
     ends: Vec<(Zxid, usize)>,
+    /// How many of them were proposed.
+    proposed: usize,
 }
 
 impl LogBatch {
@@ -55,6 +57,7 @@ impl LogBatch {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+        self.proposed = 0;
         self.bytes.shrink_to(KEPT_BYTES_MAX);
         self.ends.shrink_to(KEPT_BYTES_MAX / size_of::<(Zxid, usize)>());
     }
@@ -65,6 +68,18 @@ impl LogBatch {
         record.encode(&mut self.bytes);
         self.ends.push((record.header.zxid, self.bytes.len()));
         self.bytes.len() - start
+    }
+
+    /// Appends a transaction as another server serialized it.
+    pub(crate) fn push_raw(&mut self, zxid: Zxid, txn: &[u8]) {
+        self.bytes.extend_from_slice(txn);
+        self.ends.push((zxid, self.bytes.len()));
+    }
+
+    /// The transactions that were not asked for in this way before: a leader proposes them before they are durable.
+    pub fn propose(&mut self) -> impl Iterator<Item = (Zxid, &[u8])> + '_ {
+        let from = core::mem::replace(&mut self.proposed, self.ends.len());
+        self.records().skip(from)
     }
 
     /// Takes the last one back.

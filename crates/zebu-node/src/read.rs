@@ -18,6 +18,7 @@ use crate::watch::{WatchMode, WatchTable, event_frame};
 /// What is decided: the tree as of the last transaction applied.
 pub struct Replica {
     pub(crate) tree: Tree,
+    is_serving: bool,
 }
 
 /// Access to the watches for somebody who reads.
@@ -58,7 +59,23 @@ impl Replica {
     /// A replica with this state.
     #[must_use]
     pub const fn new(tree: Tree) -> Self {
-        Self { tree }
+        Self { tree, is_serving: true }
+    }
+
+    /// Whether clients may see it. A server without a leader may hold what will have to be taken back.
+    #[must_use]
+    pub const fn is_serving(&self) -> bool {
+        self.is_serving
+    }
+
+    /// Clients may see it from now on, or may not any more.
+    pub const fn set_serving(&mut self, is_serving: bool) {
+        self.is_serving = is_serving;
+    }
+
+    /// Puts another tree in the place of this one, which is returned for the caller to drop where that holds up nobody.
+    pub const fn replace(&mut self, tree: Tree) -> Tree {
+        core::mem::replace(&mut self.tree, tree)
     }
 
     /// The tree.

@@ -44,6 +44,12 @@ impl SessionHandle {
         !self.is_closing.load(Ordering::Relaxed)
     }
 
+    /// When it last showed a sign of life.
+    #[must_use]
+    pub fn touched(&self) -> Millis {
+        Millis(self.touched_ms.load(Ordering::Relaxed))
+    }
+
     /// Whether the session is being closed.
     #[must_use]
     pub fn is_closing(&self) -> bool {

@@ -413,11 +413,16 @@ impl Turn<'_> {
             }
             is_node_idle = true;
         }
-        if is_node_idle && !is_write(frame.op) {
+        if is_node_idle && !self.needs_node(frame.op) {
             self.answer(bytes)
         } else {
             self.gather(bytes)
         }
+    }
+
+    /// Whether a request is more than a look at the applied state: a write, or in an ensemble a sync.
+    fn needs_node(&self, op: i32) -> bool {
+        is_write(op) || op == OpCode::Sync.code() && self.shared.config.is_distributed()
     }
 
     /// Answers a run of reads from the applied state.
@@ -426,6 +431,10 @@ impl Turn<'_> {
             replica: self.shared.replica.read(),
             queue: self.conn.outbox.lock(),
         };
+        if !held.replica.is_serving() {
+            // There is no leader any more; the node is about to close all connections.
+            return (0, Flow::Closed);
+        }
         let reader = Reader {
             conn: self.conn,
             session: self.session,
@@ -439,7 +448,7 @@ impl Turn<'_> {
         let mut flow = Flow::Read;
         let mut has_cost = false;
         while let Ok(Some(frame)) = cut(&bytes[used..], self.shared.frame_bytes_max)
-            && !is_write(frame.op)
+            && !self.needs_node(frame.op)
             && frame.op != OpCode::Auth.code()
             && answers < READS_PER_LOCK
             // The first one was judged before; to leave it would be to forget it.
