@@ -11,7 +11,7 @@ use zebu_proto::quorum::HostPort;
 /// An address that has not answered for so long is no longer waited for alone: the next one is tried beside it.
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 /// Bytes that the other end has not acknowledged for so long mean that it is gone, whether the system said so or not.
-const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(5);
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(3);
 
 /// How sockets between servers are set up.
 #[derive(Clone, Copy, Debug)]

@@ -81,9 +81,10 @@ pub(crate) enum ElectionEvent {
         /// What it says.
         notification: Received,
     },
-    /// There is a connection to this server now.
+    /// There is a connection to this server now, and there was none when it was last reported on.
     Reachable(Sid),
-    /// There is none, and an attempt to make one has failed. It goes on trying.
+    /// There is none, and an attempt to make one has failed, at once where the system refuses it since nobody listens
+    /// there. As long as there is something to say to that server it goes on trying.
     Unreachable(Sid),
     /// A task of the port has panicked: a bug, for which the server has to end.
     Panicked,

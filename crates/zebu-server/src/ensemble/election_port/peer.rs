@@ -297,7 +297,7 @@ impl PeerTask {
             }
             Err(error) => {
                 self.fail(&error);
-                self.retry_at = Instant::now() + self.backoff();
+                self.retry_at = Instant::now() + backoff(self.failures);
                 Step::Rest
             }
         }
@@ -315,12 +315,8 @@ impl PeerTask {
         addresses
     }
 
-    fn backoff(&self) -> Duration {
-        let doublings = self.failures.saturating_sub(1).min(10);
-        BACKOFF_MAX.min(BACKOFF_MIN * (1 << doublings))
-    }
-
     fn fail(&mut self, error: &str) {
+        eprintln!("fail {error} {}", self.failures);
         self.failures = self.failures.saturating_add(1);
         if self.is_reachable == Some(false) {
             tracing::debug!(sid = %self.sid, error, "a server cannot be reached on its election port");
@@ -371,12 +367,13 @@ impl PeerTask {
             self.retry_at = now;
         } else {
             self.failures = self.failures.saturating_add(1);
-            self.retry_at = now + self.backoff();
+            self.retry_at = now + backoff(self.failures);
         }
         if self.is_larger() {
             self.is_calling_back_until = Some(now + CALL_BACK_GRACE);
         }
-        if self.is_stranger() || !self.has_something_to_say() {
+        // Who accepts and closes again and again cannot be talked to either.
+        if self.is_stranger() || !self.has_something_to_say() || self.failures > 1 {
             self.report(false);
         }
         Step::Rest
@@ -445,6 +442,12 @@ impl PeerTask {
     }
 }
 
+/// How long to wait after so many failures in a row.
+fn backoff(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(10);
+    BACKOFF_MAX.min(BACKOFF_MIN * (1 << doublings))
+}
+
 fn decode(payload: &[u8], room: OwnedSemaphorePermit) -> Result<Received, String> {
     match Notification::decode(payload) {
         Ok(notification) => Ok(Received::new(&notification, room)),
@@ -458,4 +461,16 @@ async fn greet(mut socket: TcpStream, initial_message: &[u8]) -> Result<Box<Link
     let written = socket.write_all(initial_message).await;
     written.map_err(|error| format!("{address}: {error}"))?;
     Ok(Box::new(Link::new(socket, address, Vec::new())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_become_rarer_up_to_one_in_a_second() {
+        let waits: Vec<_> = (1..=7).map(|failures| backoff(failures).as_millis()).collect();
+        assert_eq!(waits, [50, 100, 200, 400, 800, 1000, 1000]);
+        assert_eq!(backoff(u32::MAX), BACKOFF_MAX);
+    }
 }

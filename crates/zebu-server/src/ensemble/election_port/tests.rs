@@ -196,7 +196,17 @@ async fn accept(listener: TcpListener) -> (tokio::net::TcpListener, TcpStream) {
     (listener, socket)
 }
 
-/// Connections that these servers have accepted and that stand, as the system sees it.
+/// Waits until so many connections stand that these servers have accepted. The system's table of them changes while it is
+/// read, and then shows lines twice or not at all.
+async fn have_connections(accepted_by: &[SocketAddr], count: usize) {
+    let wait = async {
+        while connections(accepted_by) != count {
+            tokio::task::yield_now().await;
+        }
+    };
+    patient("the right number of connections", wait).await;
+}
+
 fn connections(accepted_by: &[SocketAddr]) -> usize {
     const ESTABLISHED: &str = "01";
     let near_ends: BTreeSet<String> = accepted_by
@@ -211,10 +221,12 @@ fn connections(accepted_by: &[SocketAddr]) -> usize {
         .collect();
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    lines
+    let ends: BTreeSet<_> = lines
         .filter(|fields| fields.get(3) == Some(&ESTABLISHED))
         .filter(|fields| fields.get(1).is_some_and(|near| near_ends.contains(*near)))
-        .count()
+        .map(|fields| (fields[1].to_owned(), fields[2].to_owned()))
+        .collect();
+    ends.len()
 }
 
 #[tokio::test]
@@ -228,8 +240,8 @@ async fn whoever_speaks_first_both_can_speak() {
         b.hears(first, 1).await;
         b.port.send(Sid(first), frame(2));
         a.hears(second, 2).await;
-        assert_eq!(connections(&[a.address, b.address]), 1);
-        assert_eq!(connections(&[plan.address(1)]), 1, "the larger one dials");
+        have_connections(&[a.address, b.address], 1).await;
+        have_connections(&[plan.address(1)], 1).await;
     }
 }
 
@@ -255,8 +267,8 @@ async fn when_all_speak_at_once_one_connection_remains_for_each_two() {
             }
         }
     }
-    assert_eq!(connections(&plan.addresses), 3);
-    assert_eq!(connections(&[plan.address(3)]), 0, "nobody dials the largest for good");
+    have_connections(&plan.addresses, 3).await;
+    have_connections(&[plan.address(3)], 0).await;
 }
 
 #[tokio::test]
@@ -278,7 +290,7 @@ async fn a_server_that_comes_back_hears_what_was_said_last() {
         back.hears(other, 1).await;
         back.port.send(Sid(other), frame(3));
         stays.hears(restarted, 3).await;
-        assert_eq!(connections(&plan.addresses), 1);
+        have_connections(&plan.addresses, 1).await;
     }
 }
 
@@ -289,6 +301,35 @@ async fn a_server_that_nobody_runs_is_unreachable_at_once() {
     let mut server = plan.start(1);
     server.port.send(Sid(2), frame(1));
     server.becomes(false, 2).await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_calls_and_does_nothing_is_unreachable() {
+    for silent in [1, 2] {
+        let mut plan = Plan::new(2);
+        let listener = plan.listener(silent);
+        listener.set_nonblocking(true).unwrap();
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        let mut server = plan.start(3 - silent);
+        server.port.send(Sid(silent), frame(1));
+        let closes_all = async {
+            loop {
+                drop(listener.accept().await.unwrap());
+            }
+        };
+        tokio::select! {
+            () = closes_all => {}
+            () = server.becomes(false, silent) => {}
+        }
+        // It is called again, and may come to its senses.
+        let mut socket = if silent == 1 {
+            patient("a call", listener.accept()).await.unwrap().0
+        } else {
+            plan.call(&server, silent, "127.0.0.1:1").await
+        };
+        socket.write_all(&frame(2)).await.unwrap();
+        assert_eq!(server.round_from(silent).await, 2);
+    }
 }
 
 #[tokio::test]
