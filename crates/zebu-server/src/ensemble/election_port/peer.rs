@@ -316,7 +316,6 @@ impl PeerTask {
     }
 
     fn fail(&mut self, error: &str) {
-        eprintln!("fail {error} {}", self.failures);
         self.failures = self.failures.saturating_add(1);
         if self.is_reachable == Some(false) {
             tracing::debug!(sid = %self.sid, error, "a server cannot be reached on its election port");
