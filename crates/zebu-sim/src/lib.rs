@@ -1,17 +1,28 @@
 //! Whole ensembles on virtual time, network and disk, from one seed.
 //!
 //! [`run`] starts an ensemble, lets faults happen to it for a while (crashes with loss of what was not synced, crashes in
-//! the middle of an operation of the disk, partitions in one or both directions, pauses, long delays) while a client writes,
-//! then none, and sees that all servers come to serve the same history, in which everything is that was acknowledged. The
-//! servers run `zebu-zab`, `zebu-tree` and `zebu-store` as they are. The same seed and plan do the same again, everywhere.
+//! the middle of an operation of the disk, failed syncs, full and emptied disks, partitions in one or both directions, lost
+//! connections, pauses, jumps of the clock, long delays) while clients write, sync and read, then none, and sees that all
+//! servers come to serve the same history, in which everything is that was acknowledged. The servers run `zebu-zab`,
+//! `zebu-tree` and `zebu-store` as they are. The same seed and plan do the same again, everywhere.
+//!
+//! What must hold at every step is in `checker.rs`: one leader in an epoch (I1), one history (I2), nothing
+//! acknowledged lost (I3), proposals in order by the leader of their epoch (I4), nothing durable lost by anything but a cut
+//! that a leader ordered (I5, I6), equal trees at equal zxids (I7), service within the limits of time once the faults stop
+//! (I9), what is on disk is what is in memory (I11), and a read behind a `sync` is fresh. Which faults of a program this
+//! finds is in `docs/historical-bugs.md`.
 
+mod bug;
 mod checker;
+mod faulty;
 mod random;
 mod server;
 mod world;
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use bug::Bug;
 pub use random::Random;
 
 /// What is simulated.
@@ -23,31 +34,66 @@ pub struct Plan {
     pub observers: usize,
     /// Virtual milliseconds in which faults happen.
     pub faulty_ms: u64,
+    /// Virtual milliseconds between two requests of clients at most.
+    pub request_ms_max: u64,
     /// A fault that is put into the program, to see that it is found.
-    pub canary: Option<Canary>,
+    pub bug: Option<Bug>,
     /// Whether everything that happens is printed.
     pub is_traced: bool,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self {
-            voters: 3,
-            observers: 0,
-            faulty_ms: 30_000,
-            canary: None,
-            is_traced: false,
-        }
+        Self::DEFAULT
     }
 }
 
-/// Faults of a program, which the checkers must find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Canary {
-    /// A server says that its log is durable before it is.
-    AckBeforeFlush,
-    /// A server does not save the epoch of its history.
-    EpochNotSaved,
+impl Plan {
+    /// The plans that a campaign goes through, by name.
+    pub const ALL: [(&str, Self); 5] = [
+        ("three", Self::DEFAULT),
+        (
+            "five-and-observers",
+            Self {
+                voters: 5,
+                observers: 2,
+                ..Self::DEFAULT
+            },
+        ),
+        (
+            "seven",
+            Self {
+                voters: 7,
+                observers: 1,
+                ..Self::DEFAULT
+            },
+        ),
+        (
+            "busy",
+            Self {
+                request_ms_max: 8,
+                faulty_ms: 15_000,
+                ..Self::DEFAULT
+            },
+        ),
+        (
+            "flood",
+            Self {
+                request_ms_max: 2,
+                faulty_ms: 5_000,
+                ..Self::DEFAULT
+            },
+        ),
+    ];
+
+    const DEFAULT: Self = Self {
+        voters: 3,
+        observers: 0,
+        faulty_ms: 30_000,
+        request_ms_max: 80,
+        bug: None,
+        is_traced: false,
+    };
 }
 
 /// What a run came to.
@@ -63,6 +109,8 @@ pub struct Report {
     pub committed: u64,
     /// Transactions that a client was told are done.
     pub acknowledged: u64,
+    /// Reads behind a `sync`.
+    pub synced_reads: u64,
     /// Learners that were sent what they lacked.
     pub diffs: u64,
     /// Learners that had to take something back.
@@ -73,6 +121,32 @@ pub struct Report {
     pub installs: u64,
     /// Snapshots that servers took by themselves.
     pub own_snapshots: u64,
+    /// Disks that failed or were full, so that the server on it ended.
+    pub disk_failures: u64,
+    /// Disks that were emptied.
+    pub wipes: u64,
+    /// Virtual milliseconds from the end of the faults until all servers served.
+    pub recovery_ms: u64,
+}
+
+impl Report {
+    /// Adds what another run came to; of the times to recover the longer one counts.
+    pub fn add(&mut self, other: &Self) {
+        self.starts += other.starts;
+        self.epochs += other.epochs;
+        self.settles += other.settles;
+        self.committed += other.committed;
+        self.acknowledged += other.acknowledged;
+        self.synced_reads += other.synced_reads;
+        self.diffs += other.diffs;
+        self.truncations += other.truncations;
+        self.snapshots += other.snapshots;
+        self.installs += other.installs;
+        self.own_snapshots += other.own_snapshots;
+        self.disk_failures += other.disk_failures;
+        self.wipes += other.wipes;
+        self.recovery_ms = self.recovery_ms.max(other.recovery_ms);
+    }
 }
 
 /// Something that must never happen did.
@@ -80,20 +154,33 @@ pub struct Report {
 pub struct Violation {
     /// What.
     pub what: String,
-    /// When, in virtual milliseconds.
-    pub at_ms: u64,
+    /// When, in virtual milliseconds; `None` if an assertion of the program failed.
+    pub at_ms: Option<u64>,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at {} ms: {}", self.at_ms, self.what)
+        match self.at_ms {
+            Some(at_ms) => write!(f, "at {at_ms} ms: {}", self.what),
+            None => write!(f, "a failed assertion: {}", self.what),
+        }
     }
 }
 
 /// Simulates one ensemble.
 ///
 /// # Errors
-/// The first violation.
+/// The first violation. An assertion of the program that fails is one, too.
 pub fn run(seed: u64, plan: Plan) -> Result<Report, Violation> {
-    world::World::new(seed, plan).run()
+    let run = catch_unwind(AssertUnwindSafe(|| world::World::new(seed, plan).run()));
+    run.unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(Violation {
+            what: text.unwrap_or_else(|| "a panic without words".to_owned()),
+            at_ms: None,
+        })
+    })
 }

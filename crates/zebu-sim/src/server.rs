@@ -14,6 +14,12 @@ use zebu_store::{
 use zebu_tree::{Loader, Settings, Tree};
 use zebu_zab::{LearnerId, OwnHistory, Peer, PeerConfig, Proposal, RecentHistory};
 
+use crate::Bug;
+use crate::faulty::Wrong;
+
+/// Where the marker stands that says that an empty disk is a new server's, and not one that has lost what was on it.
+pub(crate) const NEW_SERVER_MARKER: &str = "/data/initialize";
+
 /// How many transactions a server keeps in memory for learners: few, so that all ways of synchronizing are taken.
 const RECENT_COUNT: usize = 8;
 
@@ -24,8 +30,10 @@ pub(crate) struct ConnId(pub(crate) u64);
 /// The parts of a process that is up.
 pub(crate) struct Process {
     pub(crate) peer: Peer,
+    pub(crate) disk: SimDisk,
     pub(crate) store: Store,
     pub(crate) tree: Tree,
+    nodes_of_empty_tree: usize,
     pub(crate) log: Option<LogWriter>,
     /// Appended to the log, and not known to be durable.
     pub(crate) unflushed: VecDeque<Zxid>,
@@ -42,6 +50,15 @@ pub(crate) struct Process {
     pub(crate) serving: Option<Epoch>,
     /// Counts the roles that this process had.
     pub(crate) roles: u64,
+    /// Whether it has a history that it may vote with.
+    pub(crate) is_trusted: bool,
+    /// The last that was appended to the log, or is the end of what took its place.
+    pub(crate) appended: Zxid,
+    /// Whether it has said, in this role, that it has the leader's history.
+    pub(crate) has_acked_history: bool,
+    /// A fault of the program, and what it has led to.
+    pub(crate) bug: Option<Bug>,
+    pub(crate) wrong: Wrong,
 }
 
 /// A tree on its way from a leader to a learner.
@@ -57,14 +74,17 @@ pub(crate) type StartResult<T> = Result<T, StoreError>;
 
 impl Process {
     /// Loads what is on the disk.
-    pub(crate) fn start(disk: &SimDisk, config: PeerConfig) -> StartResult<Self> {
+    pub(crate) fn start(disk: &SimDisk, mut config: PeerConfig, bug: Option<Bug>) -> StartResult<Self> {
         let options = StoreOptions {
             prealloc_bytes: 0,
+            auto_create_db: bug == Some(Bug::WipedVotes),
             ..StoreOptions::new("/data")
         };
         let store = Store::open(Arc::new(disk.clone()), options)?;
         let (tree, recovered, recent) = load(&store)?;
-        if recovered.needs_snapshot {
+        config.is_untrusted = !recovered.trustworthy;
+        // An empty tree that is on disk would count as a history at the next start.
+        if recovered.needs_snapshot && recovered.trustworthy {
             write_snapshot(&store, &dump(&mut Tree::new(Settings::default())))?;
         }
         let epochs = store.load_epochs(recovered.last_zxid)?;
@@ -75,9 +95,12 @@ impl Process {
         };
         let log = store.log_writer(recovered.last_zxid);
         Ok(Self {
+            is_trusted: recovered.trustworthy,
             peer: Peer::new(config, own, recent),
+            disk: disk.clone(),
             store,
             tree,
+            nodes_of_empty_tree: Tree::new(Settings::default()).node_count(),
             log: Some(log),
             unflushed: VecDeque::new(),
             is_flushing: false,
@@ -88,6 +111,10 @@ impl Process {
             loaded: None,
             serving: None,
             roles: 0,
+            appended: recovered.last_zxid,
+            has_acked_history: false,
+            bug,
+            wrong: Wrong::default(),
         })
     }
 
@@ -96,6 +123,7 @@ impl Process {
         if let Some(log) = &mut self.log {
             log.append(proposal.zxid, &proposal.txn)?;
         }
+        self.appended = proposal.zxid;
         self.unflushed.push_back(proposal.zxid);
         self.unapplied.push_back(proposal.clone());
         Ok(())
@@ -125,12 +153,10 @@ impl Process {
     /// Puts the history in order before the server looks for a leader: what is appended is durable and applied.
     pub(crate) fn settle(&mut self, must_reload: bool) -> StartResult<Option<RecentHistory>> {
         self.flush()?;
-        self.is_open = false;
-        self.learners.clear();
-        self.leader = None;
-        self.loaded = None;
-        self.serving = None;
-        self.roles += 1;
+        self.end_role();
+        if let Some(history) = self.settle_wrongly(must_reload)? {
+            return Ok(Some(history));
+        }
         if must_reload {
             return Ok(Some(self.reload()?));
         }
@@ -138,13 +164,24 @@ impl Process {
         Ok(None)
     }
 
+    fn end_role(&mut self) {
+        self.is_open = false;
+        self.learners.clear();
+        self.leader = None;
+        self.loaded = None;
+        self.serving = None;
+        self.has_acked_history = false;
+        self.roles += 1;
+    }
+
     /// Reads everything from disk again.
-    fn reload(&mut self) -> StartResult<RecentHistory> {
+    pub(crate) fn reload(&mut self) -> StartResult<RecentHistory> {
         self.log = None;
         self.unapplied.clear();
         let (tree, recovered, recent) = load(&self.store)?;
         self.tree = tree;
         self.log = Some(self.store.log_writer(recovered.last_zxid));
+        self.appended = recovered.last_zxid;
         Ok(recent)
     }
 
@@ -152,17 +189,28 @@ impl Process {
     pub(crate) fn truncate(&mut self, zxid: Zxid) -> StartResult<Zxid> {
         self.flush()?;
         self.log = None;
-        match self.store.truncate_log(zxid) {
-            Ok(_) | Err(StoreError::TruncateImpossible { .. }) => {}
-            Err(error) => return Err(error),
+        if let Some(last) = self.truncate_wrongly(zxid)? {
+            return Ok(last);
         }
+        self.cut(zxid)?;
         Ok(self.reload()?.last())
+    }
+
+    /// Cuts the files.
+    pub(crate) fn cut(&self, zxid: Zxid) -> StartResult<()> {
+        match self.store.truncate_log(zxid) {
+            Ok(_) | Err(StoreError::TruncateImpossible { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Puts the tree that the leader sent in the place of everything on disk.
     pub(crate) fn install(&mut self) -> StartResult<()> {
         let Some(dump) = self.loaded.take() else { return Ok(()) };
         self.log = None;
+        if self.bug == Some(Bug::SnapshotNotDurable) {
+            return self.install_in_memory(&dump);
+        }
         write_snapshot_for(&self.store, &dump)?;
         self.reload()?;
         assert_eq!(self.tree.last_zxid(), dump.zxid, "what was installed is what is read");
@@ -188,6 +236,20 @@ impl Process {
 
     pub(crate) fn save_epoch(&self, file: EpochFile, epoch: Epoch) -> StartResult<()> {
         self.store.write_epoch(file, epoch)
+    }
+
+    /// How many transactions the tree shows.
+    pub(crate) fn history_len(&self) -> usize {
+        self.tree.node_count() - self.nodes_of_empty_tree
+    }
+
+    /// The digest of the tree as it would come back if the process ended now, and of the one in memory. Nothing may be on
+    /// its way.
+    pub(crate) fn digests(&mut self) -> StartResult<[(Zxid, u64); 2]> {
+        self.flush()?;
+        self.log = None;
+        let (loaded, ..) = load(&self.store)?;
+        Ok([&loaded, &self.tree].map(|tree| (tree.last_zxid(), tree.digest())))
     }
 
     /// The history as the tree shows it: every transaction makes a node.
@@ -234,7 +296,7 @@ fn sections(dump: &Dump) -> Sections {
     }
 }
 
-fn write_snapshot(store: &Store, dump: &Dump) -> StartResult<()> {
+pub(crate) fn write_snapshot(store: &Store, dump: &Dump) -> StartResult<()> {
     let mut writer = store.snapshot_writer(dump.zxid)?;
     writer.write(&dump.bytes)?;
     writer.finish(sections(dump)).map(|_| ())
@@ -247,7 +309,7 @@ fn write_snapshot_for(store: &Store, dump: &Dump) -> StartResult<()> {
 }
 
 /// The tree on disk, and the end of its history.
-fn load(store: &Store) -> StartResult<(Tree, Recovered, RecentHistory)> {
+pub(crate) fn load(store: &Store) -> StartResult<(Tree, Recovered, RecentHistory)> {
     let mut sink = Sink {
         loader: Loader::new(Settings::default()),
         tree: Tree::new(Settings::default()),

@@ -50,6 +50,12 @@ pub enum LearnerEffect {
     Leave(&'static str),
 }
 
+/// What a server without a history says about its end. Every leader answers with SNAP: nothing that a leader keeps reaches
+/// back to before the first transaction, whereas 0 may be where the log in its memory begins.
+///
+/// Source: `ZKDatabase.loadDataBase` with `zookeeper.db.autocreate=false`.
+const NO_HISTORY: Zxid = Zxid(-1);
+
 /// How far a learner has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -152,6 +158,12 @@ impl Learner {
             pending: VecDeque::new(),
             appended: 0,
         }
+    }
+
+    /// What is on disk here is no history: the disk was emptied, and nobody said that this is a new ensemble. The leader
+    /// is told so, and sends everything.
+    pub const fn distrust_history(&mut self) {
+        self.wants_snapshot = true;
     }
 
     /// The epoch of the established leader that this server follows.
@@ -274,20 +286,20 @@ impl Learner {
             return;
         }
         // To promise a second time could give two leaders of one epoch a quorum.
-        let last_zxid = if self.wants_snapshot { Zxid::ZERO } else { self.last };
-        self.acknowledge_epoch(None, last_zxid, out);
+        self.acknowledge_epoch(None, out);
     }
 
     /// `acceptedEpoch` is durable.
     pub fn accepted_epoch_saved(&mut self, out: &mut Effects) {
         if self.stage == Stage::SavingAccepted {
             self.own.accepted_epoch = self.epoch;
-            self.acknowledge_epoch(Some(self.own.current_epoch), self.last, out);
+            self.acknowledge_epoch(Some(self.own.current_epoch), out);
         }
     }
 
-    fn acknowledge_epoch(&mut self, current_epoch: Option<Epoch>, last_zxid: Zxid, out: &mut Effects) {
+    fn acknowledge_epoch(&mut self, current_epoch: Option<Epoch>, out: &mut Effects) {
         self.stage = Stage::Promised;
+        let last_zxid = if self.wants_snapshot { NO_HISTORY } else { self.last };
         out.push(LearnerEffect::Send(ToLeader::AckEpoch {
             last_zxid,
             current_epoch,
@@ -694,7 +706,7 @@ mod tests {
         assert_eq!(
             follower.hear(ToLearner::LeaderInfo { epoch: Epoch(2) }).last(),
             Some(&LearnerEffect::Send(ToLeader::AckEpoch {
-                last_zxid: Zxid::ZERO,
+                last_zxid: NO_HISTORY,
                 current_epoch: None
             }))
         );

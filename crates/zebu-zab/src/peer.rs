@@ -233,7 +233,10 @@ impl Peer {
                     sid: config.sid,
                     is_observer: config.is_observer,
                 };
-                let learner = Learner::new(identity, leader, config.times, own, history, now, &mut effects);
+                let mut learner = Learner::new(identity, leader, config.times, own, history, now, &mut effects);
+                if self.is_untrusted {
+                    learner.distrust_history();
+                }
                 self.role = Role::Learning(learner);
                 out.extend(effects.into_iter().map(Effect::Learn));
             }

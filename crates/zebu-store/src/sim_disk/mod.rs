@@ -90,6 +90,19 @@ impl SimDisk {
         self.state().crashed
     }
 
+    /// Whether an operation has failed with [`Fault::Error`] or [`Fault::Full`], or for want of room, since the last
+    /// [`SimDisk::restart`] or [`SimDisk::kill`].
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.state().failed
+    }
+
+    /// Bytes of all files together.
+    #[must_use]
+    pub fn used_bytes(&self) -> u64 {
+        self.state().used_bytes()
+    }
+
     /// The power fails now (if it has not yet), and comes back: unsynced changes survive in part, locks are free,
     /// files that were open are of no use any more.
     pub fn restart(&self) {

@@ -21,6 +21,8 @@ pub(super) struct State {
     pub(super) capacity: Option<u64>,
     pub(super) operations: u64,
     pub(super) crashed: bool,
+    /// Whether an operation has failed in another way since the last start of a process.
+    pub(super) failed: bool,
     random: Random,
     inodes: BTreeMap<u64, Inode>,
     next_inode: u64,
@@ -89,6 +91,7 @@ impl State {
             capacity: None,
             operations: 0,
             crashed: false,
+            failed: false,
             random: Random::new(seed),
             inodes: BTreeMap::new(),
             next_inode: DIRECTORY + 1,
@@ -299,6 +302,7 @@ impl State {
 
     pub(super) fn kill(&mut self) {
         self.crashed = false;
+        self.failed = false;
         self.planned = None;
         self.life += 1;
         self.locks.clear();
@@ -326,13 +330,17 @@ impl State {
         }
     }
 
-    fn room_for(&self, inode: u64, len: u64) -> io::Result<()> {
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.inodes.values().map(|inode| inode.data.len() as u64).sum()
+    }
+
+    fn room_for(&mut self, inode: u64, len: u64) -> io::Result<()> {
         let Some(capacity) = self.capacity else {
             return Ok(());
         };
-        let used: u64 = self.inodes.values().map(|inode| inode.data.len() as u64).sum();
         let grown = len.saturating_sub(self.data(inode).len() as u64);
-        if grown > 0 && used + grown > capacity {
+        if grown > 0 && self.used_bytes() + grown > capacity {
+            self.failed = true;
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())
@@ -353,6 +361,7 @@ impl State {
     }
 
     fn end(&mut self, fault: Option<Fault>) -> io::Result<()> {
+        self.failed |= matches!(fault, Some(Fault::Error | Fault::Full));
         match fault {
             None => Ok(()),
             Some(Fault::Error) => Err(io::Error::other("a simulated input/output error")),

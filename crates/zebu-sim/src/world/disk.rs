@@ -1,0 +1,80 @@
+//! What is made durable, a while after it was asked for.
+
+use super::*;
+
+impl World {
+    pub(super) fn schedule_flush(&mut self, side: Side) {
+        if !std::mem::replace(&mut self.process(side.server).is_flushing, true) {
+            let delay = self.random.between(1, 15);
+            self.at(delay, Event::Flush(side.server, side.generation));
+        }
+    }
+
+    pub(super) fn flush(&mut self, index: usize, generation: u64) -> Outcome<()> {
+        let side = Side {
+            server: index,
+            generation,
+        };
+        let Some(process) = self.process_of(side) else {
+            return Ok(());
+        };
+        process.is_flushing = false;
+        if process.bug == Some(Bug::AckBeforeFlush) {
+            let Some(last) = process.unflushed.back().copied() else {
+                return Ok(());
+            };
+            return self.act(index, generation, |peer, _, out| peer.flushed(last, out));
+        }
+        if process.bug == Some(Bug::FirstAckIsTheHistorys) {
+            self.acknowledge_one_by_one(side);
+        }
+        let process = self.process(index);
+        let flushed = match process.flush() {
+            Err(_) if process.bug == Some(Bug::FailedFsyncRetried) && !process.disk.has_crashed() => {
+                process.log = Some(process.store.log_writer(process.appended));
+                process.flush()
+            }
+            flushed => flushed,
+        };
+        match flushed {
+            Ok(None) => Ok(()),
+            Ok(Some(last)) => self.act(index, generation, |peer, _, out| peer.flushed(last, out)),
+            Err(error) => self.died(index, &error),
+        }
+    }
+
+    pub(super) fn schedule_epoch(&mut self, side: Side, file: EpochFile, epoch: Epoch) {
+        let delay = self.random.between(1, 15);
+        let role = self.process(side.server).roles;
+        self.at(delay, Event::SaveEpoch(side, role, file, epoch));
+    }
+
+    pub(super) fn save_epoch(&mut self, side: Side, role: u64, file: EpochFile, epoch: Epoch) -> Outcome<()> {
+        let (index, generation) = (side.server, side.generation);
+        // What an earlier role wanted and had not begun is not done any more.
+        if self.process_of(side).is_none_or(|process| process.roles != role) {
+            return Ok(());
+        }
+        self.trace(index, || format!("saves {file:?} {epoch}"));
+        let process = self.process(index);
+        let saved = match (process.bug, file) {
+            (Some(Bug::EpochNotSaved), EpochFile::Current) => Ok(()),
+            (Some(Bug::EpochFilesSwapped), EpochFile::Accepted) => {
+                process.wrong.accepted = Some(epoch);
+                Ok(())
+            }
+            (Some(Bug::EpochFilesSwapped), EpochFile::Current) => process.save_epoch(file, epoch).and_then(|()| {
+                let accepted = process.wrong.accepted.take();
+                accepted.map_or(Ok(()), |accepted| process.save_epoch(EpochFile::Accepted, accepted))
+            }),
+            _ => process.save_epoch(file, epoch),
+        };
+        if let Err(error) = saved {
+            return self.died(index, &error);
+        }
+        self.act(index, generation, |peer, now, out| match file {
+            EpochFile::Accepted => peer.accepted_epoch_saved(epoch, now, out),
+            EpochFile::Current => peer.current_epoch_saved(epoch, now, out),
+        })
+    }
+}

@@ -1,0 +1,269 @@
+//! Carrying out what the state machines want done.
+
+use std::collections::VecDeque;
+
+use zebu_proto::Millis;
+use zebu_zab::{Effect, LeaderEffect, LearnerEffect, Outgoing, Peer, SyncId, ToLeader, ToLearner};
+
+use super::*;
+
+/// What learner and leader say of one another when the other one's program is wrong: never, here.
+const COMPLAINTS: [&str; 8] = [
+    "out of turn",
+    "does not follow the last one",
+    "committed what it did not propose",
+    "out of order",
+    "the leader's epoch has changed",
+    "acknowledged another epoch",
+    "never proposed",
+    "a ping that it did not get",
+];
+
+impl World {
+    /// Lets a server do something, and carries out what it wants done.
+    pub(super) fn act(
+        &mut self,
+        index: usize,
+        generation: u64,
+        act: impl FnOnce(&mut Peer, Millis, &mut Vec<Effect>),
+    ) -> Outcome<()> {
+        let mut effects = Vec::new();
+        {
+            let server = &mut self.servers[index];
+            if server.generation != generation {
+                return Ok(());
+            }
+            let now = Millis(self.now + server.clock_ahead);
+            let Some(process) = &mut server.process else {
+                return Ok(());
+            };
+            act(&mut process.peer, now, &mut effects);
+        }
+        self.acts += 1;
+        let mut queue = VecDeque::from(effects);
+        while let Some(effect) = queue.pop_front() {
+            let mut more = Vec::new();
+            match self.carry_out(index, effect, &mut more) {
+                Ok(()) => queue.extend(more),
+                Err(Stop::Disk(error)) => return self.died(index, &error),
+                Err(Stop::Violation(violation)) => return Err(violation),
+            }
+        }
+        self.schedule_wake(index);
+        Ok(())
+    }
+
+    fn schedule_wake(&mut self, index: usize) {
+        let server = &self.servers[index];
+        let deadline = server.process.as_ref().and_then(|process| process.peer.deadline());
+        let Some(Millis(deadline)) = deadline else { return };
+        let at = deadline.saturating_sub(server.clock_ahead).max(self.now + 1);
+        if self
+            .wakes
+            .get(&index)
+            .is_none_or(|before| *before > at || *before <= self.now)
+        {
+            self.wakes.insert(index, at);
+            let generation = server.generation;
+            self.at(at - self.now, Event::Wake(index, generation));
+        }
+    }
+
+    fn carry_out(&mut self, index: usize, effect: Effect, more: &mut Vec<Effect>) -> Result<(), Stop> {
+        let now = Millis(self.now + self.servers[index].clock_ahead);
+        let side = Side {
+            server: index,
+            generation: self.servers[index].generation,
+        };
+        self.trace(index, || format!("{effect:?}"));
+        match effect {
+            Effect::Notify(Outgoing { to, notification }) => self.send_notification(index, to, notification),
+            Effect::Open => {
+                self.process(index).is_open = true;
+                // The history that it begins with may hold what is not committed, and so may a snapshot of it.
+                if self.random.once_in(3) && self.process(index).is_trusted {
+                    self.process(index).snapshot().map_err(Stop::Disk)?;
+                    self.report.own_snapshots += 1;
+                }
+            }
+            Effect::Settle { why, must_reload } => {
+                self.complain(index, why)?;
+                self.close_all(side);
+                let process = self.process(index);
+                let reloaded = process.settle(must_reload).map_err(Stop::Disk)?;
+                let last = reloaded
+                    .as_ref()
+                    .map_or_else(|| process.tree.last_zxid(), zebu_zab::RecentHistory::last);
+                process.peer.settled(last, reloaded, now, more);
+                self.report.settles += 1;
+            }
+            Effect::Lead(effect) => self.lead(side, effect)?,
+            Effect::Learn(effect) => self.learn(side, effect, more)?,
+        }
+        Ok(())
+    }
+
+    fn lead(&mut self, side: Side, effect: LeaderEffect) -> Result<(), Stop> {
+        let index = side.server;
+        match effect {
+            LeaderEffect::SaveAcceptedEpoch(epoch) => self.schedule_epoch(side, EpochFile::Accepted, epoch),
+            LeaderEffect::SaveCurrentEpoch(epoch) => self.schedule_epoch(side, EpochFile::Current, epoch),
+            LeaderEffect::Send(learner, message) => {
+                self.count(&message);
+                self.send_to_learner(side, learner, Packet::ToLearner(message));
+            }
+            LeaderEffect::SendSnapshot(learner) => {
+                self.report.snapshots += 1;
+                if self.has(Bug::NewLeaderBeforeTree) {
+                    let delay = self.random.between(5, 50);
+                    self.at(delay, Event::SendTree(side, learner));
+                } else {
+                    self.send_tree(side, learner);
+                }
+            }
+            LeaderEffect::Close(learner, why) => {
+                if let Some(conn) = self.process(index).learners.remove(&learner) {
+                    self.close(conn, side);
+                }
+                self.complain(index, why)?;
+            }
+            LeaderEffect::Established(epoch) => {
+                let process = self.process(index);
+                process.serving = Some(epoch);
+                let history = process.history();
+                let server = &mut self.servers[index];
+                server.is_refilled = true;
+                let sid = server.sid;
+                self.check(|checker| checker.established(epoch, sid, history))?;
+                self.report.epochs += 1;
+            }
+            LeaderEffect::Commit(zxid) => {
+                let process = self.process(index);
+                process.apply(zxid);
+                let (count, digest) = (process.history_len(), process.tree.digest());
+                self.check(|checker| {
+                    checker.committed_by_leader(zxid, count)?;
+                    checker.applied(zxid, digest)
+                })?;
+            }
+            LeaderEffect::Synced(SyncId(id)) => self.synced(side, id).map_err(Stop::Violation)?,
+            LeaderEffect::Resign(_) => {}
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, side: Side, effect: LearnerEffect, more: &mut Vec<Effect>) -> Result<(), Stop> {
+        let index = side.server;
+        let now = Millis(self.now + self.servers[index].clock_ahead);
+        match effect {
+            LearnerEffect::Connect(leader) => self.connect(side, leader),
+            LearnerEffect::Send(message) => {
+                if let ToLeader::Ack { zxid } = message {
+                    self.note_ack(index, zxid);
+                }
+                if let Some(conn) = self.process(index).leader {
+                    self.send(conn, side, Packet::ToLeader(message));
+                }
+            }
+            LearnerEffect::SaveAcceptedEpoch(epoch) => self.schedule_epoch(side, EpochFile::Accepted, epoch),
+            LearnerEffect::SaveCurrentEpoch(epoch) => self.schedule_epoch(side, EpochFile::Current, epoch),
+            LearnerEffect::Truncate(zxid) => {
+                self.servers[index].durable.truncated(zxid);
+                let process = self.process(index);
+                let last = process.truncate(zxid).map_err(Stop::Disk)?;
+                process.peer.truncated(zxid, last, now, more);
+            }
+            LearnerEffect::LoadSnapshot => {
+                let process = self.process(index);
+                let zxid = process.loaded.as_ref().map_or(Zxid::ZERO, |dump| dump.zxid);
+                process.peer.snapshot_loaded(zxid, now, more);
+            }
+            LearnerEffect::AnnounceEpoch(epoch) => {
+                self.process(index).store.announce_epoch(epoch).map_err(Stop::Disk)?;
+            }
+            LearnerEffect::InstallSnapshot(_) => {
+                self.servers[index].durable.truncated(Zxid::ZERO);
+                let process = self.process(index);
+                process.install().map_err(Stop::Disk)?;
+                process.is_trusted = true;
+                process.peer.snapshot_installed(more);
+                self.report.installs += 1;
+            }
+            LearnerEffect::Append(proposal) => {
+                let may_fail = self.has(Bug::LastSeenReported);
+                let fails = may_fail && self.random.once_in(40);
+                let process = self.process(index);
+                if process.wrong.failed_over.is_some() {
+                    return Ok(());
+                }
+                if fails && process.serving.is_some() {
+                    process.wrong.failed_over = Some(proposal);
+                    process.peer.leader_lost(more);
+                    return Ok(());
+                }
+                process.append(&proposal).map_err(Stop::Disk)?;
+                self.schedule_flush(side);
+                let process = self.process(index);
+                if process.bug == Some(Bug::HistoryAckedBeforeDurable) && process.serving.is_none() {
+                    process.peer.flushed(proposal.zxid, more);
+                }
+            }
+            LearnerEffect::Commit(zxid) => {
+                let process = self.process(index);
+                process.apply(zxid);
+                let (count, digest) = (process.history_len(), process.tree.digest());
+                self.check(|checker| {
+                    checker.committed_by_learner(zxid, count)?;
+                    checker.applied(zxid, digest)
+                })?;
+            }
+            LearnerEffect::Serve(epoch) => {
+                let process = self.process(index);
+                process.serving = Some(epoch);
+                let (history, digest) = (process.history(), process.tree.digest());
+                let last = process.tree.last_zxid();
+                let server = &mut self.servers[index];
+                server.is_refilled = true;
+                let sid = server.sid;
+                self.check(|checker| {
+                    checker.serves(sid, &history)?;
+                    checker.applied(last, digest)
+                })?;
+            }
+            LearnerEffect::Leave(_) => {}
+        }
+        Ok(())
+    }
+
+    /// An acknowledgement says that something is durable: it must be there at the next start.
+    fn note_ack(&mut self, index: usize, zxid: Zxid) {
+        let process = self.process(index);
+        let own = process.peer.own();
+        let is_first = zxid.counter() == 0 && !std::mem::replace(&mut process.has_acked_history, true);
+        let durable = if is_first { process.appended } else { zxid };
+        let server = &mut self.servers[index];
+        if is_first || zxid.counter() != 0 {
+            server.durable.acknowledged(own, durable);
+        }
+    }
+
+    fn complain(&self, index: usize, why: &str) -> Result<(), Stop> {
+        if COMPLAINTS.iter().any(|complaint| why.contains(complaint)) {
+            let sid = self.servers[index].sid;
+            return Err(Stop::Violation(self.violation(format!("server {sid}: {why}"))));
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, check: impl FnOnce(&mut Checker) -> Result<(), String>) -> Result<(), Stop> {
+        check(&mut self.checker).map_err(|what| Stop::Violation(self.violation(what)))
+    }
+
+    const fn count(&mut self, message: &ToLearner) {
+        match message {
+            ToLearner::Diff { .. } => self.report.diffs += 1,
+            ToLearner::Trunc { .. } => self.report.truncations += 1,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What goes wrong around the servers.
+
+use zebu_store::sim_disk::Fault;
+
+use super::*;
+
+impl World {
+    pub(super) fn fault(&mut self) {
+        if self.is_healed {
+            return;
+        }
+        let pause = self.random.between(50, 2500);
+        self.at(pause, Event::Fault);
+        let count = self.servers.len() as u64;
+        let pick = |random: &mut Random| usize::try_from(random.below(count)).unwrap_or(0);
+        let (one, other) = (pick(&mut self.random), pick(&mut self.random));
+        match self.random.below(16) {
+            0 | 1 => {
+                let is_power_failure = self.random.once_in(2);
+                self.down(one, is_power_failure);
+                let delay = self.random.between(10, 4000);
+                self.at(delay, Event::Start(one));
+            }
+            2 => {
+                // All at once, as when the power of the room fails.
+                for index in 0..self.servers.len() {
+                    self.down(index, true);
+                    let delay = self.random.between(10, 2000);
+                    self.at(delay, Event::Start(index));
+                }
+            }
+            3 | 4 => self.fail_disk(one, Fault::Crash),
+            5 => self.fail_disk(one, Fault::Error),
+            6 => {
+                let disk = &self.servers[one].disk;
+                disk.set_capacity(Some(disk.used_bytes() + self.random.below(2000)));
+                let delay = self.random.between(100, 3000);
+                self.at(delay, Event::Room(one));
+            }
+            7 if one != other => {
+                self.blocked.insert((one, other));
+                if self.random.once_in(2) {
+                    self.blocked.insert((other, one));
+                }
+            }
+            8 => self.isolate(one),
+            13 | 14 => {
+                // The others know it at once, and it does not.
+                self.isolate(one);
+                let side = self.side(one);
+                for id in self.connections_of(side) {
+                    self.cut_unnoticed(id, side);
+                }
+            }
+            9 => {
+                let until = self.now + self.random.between(100, 5000);
+                let server = &mut self.servers[one];
+                server.paused_until = server.paused_until.max(until);
+            }
+            10 => self.servers[one].clock_ahead += self.random.between(100, 8000),
+            11 => self.cut_connections(one),
+            12 if self.may_be_wiped(one) => {
+                self.wipe(one);
+                let delay = self.random.between(10, 3000);
+                self.at(delay, Event::Start(one));
+            }
+            _ => self.blocked.clear(),
+        }
+    }
+
+    /// Nobody can reach it any more, nor it anybody.
+    fn isolate(&mut self, one: usize) {
+        for index in 0..self.servers.len() {
+            if index != one {
+                self.blocked.insert((one, index));
+                self.blocked.insert((index, one));
+            }
+        }
+    }
+
+    fn fail_disk(&mut self, index: usize, fault: Fault) {
+        let operation = self.servers[index].disk.operations() + self.random.below(30);
+        self.servers[index].disk.fail_at(operation, fault);
+    }
+
+    /// Ends connections of a server; both ends notice.
+    fn cut_connections(&mut self, index: usize) {
+        let side = self.side(index);
+        for id in self.connections_of(side) {
+            if self.random.once_in(2) {
+                self.cut(id);
+            }
+        }
+    }
+
+    /// One voter at a time: what was acknowledged is then still with one of the others, and they do without it only
+    /// together.
+    fn may_be_wiped(&self, index: usize) -> bool {
+        self.servers[index].is_observer
+            || self
+                .servers
+                .iter()
+                .all(|server| server.is_observer || (server.is_refilled && server.was_trusted))
+    }
+
+    pub(super) fn heal(&mut self) {
+        self.is_healed = true;
+        self.blocked.clear();
+        for index in 0..self.servers.len() {
+            // A failure that was planned and has not happened would come too late.
+            self.servers[index].disk.fail_at(u64::MAX, Fault::Crash);
+            self.servers[index].disk.set_capacity(None);
+            if self.servers[index].process.is_none() {
+                self.at(1, Event::Start(index));
+            }
+        }
+    }
+}

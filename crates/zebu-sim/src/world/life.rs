@@ -1,0 +1,108 @@
+//! Processes come and go.
+
+use zebu_zab::{ElectionTimes, PeerConfig, Times};
+
+use super::*;
+use crate::server::{self, Process};
+
+impl World {
+    pub(super) fn start(&mut self, index: usize) -> Outcome<()> {
+        let server = &mut self.servers[index];
+        if server.process.is_some() {
+            return Ok(());
+        }
+        let config = PeerConfig {
+            sid: server.sid,
+            members: self.members.clone(),
+            is_observer: server.is_observer,
+            times: Times {
+                tick_ms: TICK_MS,
+                init_limit: INIT_TICKS,
+                sync_limit: SYNC_TICKS,
+            },
+            election: ElectionTimes {
+                repeat_ms_max: REPEAT_MS_MAX,
+                ..ElectionTimes::default()
+            },
+            is_untrusted: false,
+        };
+        server.generation += 1;
+        if !server.was_trusted {
+            // Whoever sets up an ensemble says so, once more if the first start was cut short.
+            server.disk.damage(server::NEW_SERVER_MARKER.as_ref(), |_| {});
+        }
+        match Process::start(&server.disk, config, self.plan.bug) {
+            Ok(process) => {
+                let last_zxid = process.tree.last_zxid();
+                let own = process.peer.own();
+                let generation = server.generation;
+                server.was_trusted |= process.is_trusted;
+                let lost = server.durable.lost_by(own);
+                server.process = Some(process);
+                self.report.starts += 1;
+                self.trace(index, || format!("up: {own:?}"));
+                if let Some(lost) = lost {
+                    return Err(self.violation(format!("server {} {lost}", self.servers[index].sid)));
+                }
+                self.act(index, generation, |peer, now, out| {
+                    peer.settled(last_zxid, None, now, out);
+                })
+            }
+            Err(error) => self.died(index, &error),
+        }
+    }
+
+    /// The disk has failed: the process is over. With a disk that is well this is a fault of the program.
+    pub(super) fn died(&mut self, index: usize, error: &StoreError) -> Outcome<()> {
+        let disk = &self.servers[index].disk;
+        let has_failed = disk.has_failed();
+        if !disk.has_crashed() && !has_failed {
+            return Err(self.violation(format!("server {}: {error}", self.servers[index].sid)));
+        }
+        self.trace(index, || format!("dies: {error}"));
+        self.report.disk_failures += u64::from(has_failed);
+        let is_power_failure = !has_failed || self.random.once_in(2);
+        self.down(index, is_power_failure);
+        let delay = self.random.between(10, 3000);
+        self.at(delay, Event::Start(index));
+        Ok(())
+    }
+
+    /// Ends a process. With the power off, what is not synced may be lost.
+    pub(super) fn down(&mut self, index: usize, is_power_failure: bool) {
+        self.trace(index, || format!("down, power failure: {is_power_failure}"));
+        let server = &mut self.servers[index];
+        server.process = None;
+        server.paused_until = 0;
+        if is_power_failure {
+            server.disk.restart();
+        } else {
+            server.disk.kill();
+        }
+        let generation = server.generation;
+        server.generation += 1;
+        self.wakes.remove(&index);
+        let side = Side {
+            server: index,
+            generation,
+        };
+        self.close_all(side);
+        for ((from, to), (_, is_connected)) in &mut self.links {
+            if *from == index || *to == index {
+                *is_connected = false;
+            }
+        }
+    }
+
+    /// Takes the server's disk away and gives it an empty one.
+    pub(super) fn wipe(&mut self, index: usize) {
+        self.down(index, true);
+        self.trace(index, || "its disk is emptied".to_owned());
+        let seed = self.random.next();
+        let server = &mut self.servers[index];
+        server.disk = SimDisk::new(seed);
+        server.durable = Durable::default();
+        server.is_refilled = false;
+        self.report.wipes += 1;
+    }
+}
