@@ -28,7 +28,6 @@ pub mod config;
 mod clock;
 mod conn;
 mod connection_throttle;
-#[allow(dead_code, reason = "the node's thread does not drive it yet")]
 mod ensemble;
 mod exit;
 mod limits;

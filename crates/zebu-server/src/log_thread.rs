@@ -14,9 +14,12 @@ use crate::exit::{ExitCode, Fatal};
 use crate::server;
 use crate::shared::{NodeEvent, Shared};
 
+/// The writer; none while the files behind it are taken back or replaced.
+type Writer = Arc<Mutex<Option<LogWriter>>>;
+
 /// The log, which either the node or the log thread writes, never both at once.
 pub(crate) struct Log {
-    writer: Arc<Mutex<LogWriter>>,
+    writer: Writer,
     batches: Option<Sender<LogBatch>>,
     thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
@@ -28,7 +31,7 @@ impl Log {
     /// # Errors
     /// If there can be no more threads.
     pub(crate) fn start(shared: &Arc<Shared>, writer: LogWriter) -> std::io::Result<Self> {
-        let writer = Arc::new(Mutex::new(writer));
+        let writer = Arc::new(Mutex::new(Some(writer)));
         let (batches, received) = channel();
         let thread = {
             let (shared, writer) = (shared.clone(), writer.clone());
@@ -57,13 +60,23 @@ impl Log {
 
     /// Starts a new file with the next transaction. Nothing may be under way.
     pub(crate) fn roll(&self) -> bool {
-        match self.writer.lock().roll() {
+        match self.writer.lock().as_mut().map_or(Ok(()), LogWriter::roll) {
             Ok(()) => true,
             Err(error) => {
                 fail(&self.shared, &error);
                 false
             }
         }
+    }
+
+    /// Lets go of the files. Nothing may be under way, and nothing is written until [`Log::renew`].
+    pub(crate) fn release(&self) {
+        self.writer.lock().take();
+    }
+
+    /// Goes on with another log.
+    pub(crate) fn renew(&self, writer: LogWriter) {
+        *self.writer.lock() = Some(writer);
     }
 
     /// Bytes of all transactions that were made durable. Never waits for the disk.
@@ -81,7 +94,7 @@ impl Log {
     }
 }
 
-fn run(shared: &Shared, writer: &Mutex<LogWriter>, batches: &Receiver<LogBatch>) {
+fn run(shared: &Shared, writer: &Mutex<Option<LogWriter>>, batches: &Receiver<LogBatch>) {
     while let Ok(batch) = batches.recv() {
         if !flush(shared, writer, &batch) {
             return;
@@ -92,8 +105,9 @@ fn run(shared: &Shared, writer: &Mutex<LogWriter>, batches: &Receiver<LogBatch>)
     }
 }
 
-fn flush(shared: &Shared, writer: &Mutex<LogWriter>, batch: &LogBatch) -> bool {
+fn flush(shared: &Shared, writer: &Mutex<Option<LogWriter>>, batch: &LogBatch) -> bool {
     let mut writer = writer.lock();
+    let writer = writer.as_mut().expect("nothing is logged while the files are replaced");
     let started = Instant::now();
     let written = batch
         .records()

@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use zebu_node::{Answered, Close, LogBatch, Node, Outputs, Rope, SessionHandle};
-use zebu_proto::Millis;
 use zebu_proto::client::ConnectResponse;
+use zebu_proto::{Millis, Zxid};
 
 use crate::clock;
 use crate::conn::ConnHandle;
+use crate::ensemble::Ensemble;
 use crate::log_thread::Log;
 use crate::outbox::Flushed;
 use crate::session_io::is_write;
@@ -22,23 +23,29 @@ pub(crate) type ServerNode = Node<ConnHandle>;
 
 /// Transactions applied under one acquisition of the writer's lock: readers wait no longer than these take.
 const COMMITS_PER_LOCK: usize = 512;
+/// How long a leader that ends waits for others to commit what it has accepted.
+const HANDOVER_MS_MAX: u64 = 1000;
 
 /// Runs until the server ends.
 pub(crate) struct NodeThread {
-    shared: Arc<Shared>,
-    node: ServerNode,
-    log: Log,
-    snapshots: Snapshots,
-    outputs: ServerOutputs,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) node: ServerNode,
+    /// In an ensemble: this server's part in it.
+    pub(crate) ensemble: Option<Box<Ensemble>>,
+    pub(crate) log: Log,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) outputs: ServerOutputs,
     /// Whether the log thread has a batch.
-    is_flushing: bool,
+    pub(crate) is_flushing: bool,
     /// A batch that was used before, for its memory.
     spare: LogBatch,
     next_tick: Millis,
+    /// Everything up to here is durable in the log of this server.
+    pub(crate) logged: Zxid,
 }
 
 /// Carries out what the node decides about connections: appends to their outboxes, and notes which are to be written.
-struct ServerOutputs {
+pub(crate) struct ServerOutputs {
     shared: Arc<Shared>,
     noted: Vec<ConnHandle>,
     now: Millis,
@@ -160,7 +167,13 @@ impl ServerOutputs {
 }
 
 impl NodeThread {
-    pub(crate) fn new(shared: Arc<Shared>, node: ServerNode, log: Log, snapshots: Snapshots) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        node: ServerNode,
+        ensemble: Option<Box<Ensemble>>,
+        log: Log,
+        snapshots: Snapshots,
+    ) -> Self {
         let outputs = ServerOutputs {
             shared: shared.clone(),
             noted: Vec::new(),
@@ -174,9 +187,12 @@ impl NodeThread {
             replies: Replies::new(),
         };
         let next_tick = node.deadline(shared.clock.now());
+        let logged = node.applied();
         Self {
+            logged,
             shared,
             node,
+            ensemble,
             log,
             snapshots,
             outputs,
@@ -188,14 +204,18 @@ impl NodeThread {
 
     pub(crate) fn run(mut self) {
         let mut events = Vec::new();
-        {
+        if self.ensemble.is_none() {
             let shared = self.shared.clone();
             self.node.close_orphans(&shared.replica.read(), shared.clock.now());
         }
+        self.begin_ensemble();
         self.handle_all(&mut events);
         let mut is_stopping = false;
         while !is_stopping {
-            let wait = Duration::from_millis(self.next_tick.since(self.shared.clock.mono()));
+            let ensemble = self.ensemble.as_ref();
+            let peer_deadline = ensemble.and_then(|ensemble| ensemble.deadline());
+            let deadline = peer_deadline.map_or(self.next_tick, |deadline| deadline.min(self.next_tick));
+            let wait = Duration::from_millis(deadline.since(self.shared.clock.mono()));
             self.shared.queue.take(&mut events, wait);
             is_stopping = self.handle_all(&mut events);
         }
@@ -208,48 +228,56 @@ impl NodeThread {
         let mut is_stopping = false;
         let now = shared.clock.now();
         self.outputs.now = now.mono;
-        {
-            let replica = shared.replica.read();
-            for event in events.drain(..) {
-                match event {
-                    NodeEvent::Connect { conn, request } => {
-                        self.node.connect(&replica, &conn, &request, now, &mut self.outputs);
-                    }
-                    NodeEvent::Requests {
-                        conn,
-                        ids,
-                        frames,
-                        received,
-                    } => {
-                        self.node.requests(&replica, conn, &ids, &frames, received, now);
-                    }
-                    NodeEvent::Disconnected(conn) => {
-                        let abandoned = self.node.disconnected(conn);
-                        shared.limits.finish(abandoned.requests, abandoned.bytes);
-                        shared.watches.0.lock().remove_connection(conn);
-                    }
-                    NodeEvent::Flushed(zxid, batch) => {
-                        self.node.flushed(zxid);
-                        self.spare = batch;
-                        self.is_flushing = false;
-                    }
-                    NodeEvent::Inspect(inspect) => inspect(&self.node),
-                    NodeEvent::Stop => is_stopping = true,
+        for event in events.drain(..) {
+            match event {
+                NodeEvent::Connect { conn, request } => {
+                    let replica = shared.replica.read();
+                    self.node.connect(&replica, &conn, &request, now, &mut self.outputs);
                 }
-            }
-            if now.mono >= self.next_tick {
-                self.next_tick = self.node.deadline(now);
-                for session in self.node.tick(&replica, now) {
-                    tracing::info!(%session, "session expired");
-                    shared.stats.sessions_expired.add(1);
+                NodeEvent::Requests {
+                    conn,
+                    ids,
+                    frames,
+                    received,
+                } => {
+                    let replica = shared.replica.read();
+                    let abandoned = self.node.requests(&replica, conn, &ids, &frames, received, now);
+                    drop(replica);
+                    shared.limits.finish(abandoned.requests, abandoned.bytes);
                 }
+                NodeEvent::Disconnected(conn) => {
+                    let abandoned = self.node.disconnected(conn);
+                    shared.limits.finish(abandoned.requests, abandoned.bytes);
+                    shared.watches.0.lock().remove_connection(conn);
+                }
+                NodeEvent::Flushed(zxid, batch) => {
+                    self.spare = batch;
+                    self.is_flushing = false;
+                    self.logged = zxid;
+                    self.propose();
+                    self.flushed(zxid);
+                }
+                NodeEvent::Peer(event) => self.peer_event(event),
+                NodeEvent::Inspect(inspect) => inspect(&self.node),
+                NodeEvent::Stop => is_stopping = true,
             }
         }
+        if now.mono >= self.next_tick {
+            self.next_tick = self.node.deadline(now);
+            for session in self.node.tick(&shared.replica.read(), now) {
+                tracing::info!(%session, "session expired");
+                shared.stats.sessions_expired.add(1);
+            }
+        }
+        self.propose();
+        self.forward();
+        self.tick_peer();
         if shared.has_failed() {
             // The log failed: whatever is in flight stays unacknowledged.
             return true;
         }
         self.make_durable();
+        self.settle_in_the_end();
         // Requests are answered now, not when their batch began: the disk may have taken its time.
         self.outputs.now = shared.clock.mono();
         self.commit();
@@ -276,15 +304,17 @@ impl NodeThread {
             self.is_flushing = true;
             self.log.hand_over(batch);
         } else if self.log.flush_here(&batch) {
-            if let Some(zxid) = batch.last_zxid() {
-                self.node.flushed(zxid);
-            }
+            let last = batch.last_zxid();
             self.spare = batch;
+            if let Some(zxid) = last {
+                self.logged = zxid;
+                self.flushed(zxid);
+            }
         }
     }
 
     /// Applies what is committed, answers, and writes the answers.
-    fn commit(&mut self) {
+    pub(crate) fn commit(&mut self) {
         let shared = self.shared.clone();
         while self.node.can_commit() {
             {
@@ -293,8 +323,11 @@ impl NodeThread {
                 self.node
                     .commit(&mut replica, &mut watches, &mut self.outputs, COMMITS_PER_LOCK);
                 let log_bytes = self.log.bytes();
-                if self.snapshots.is_due(replica.tree().last_zxid(), log_bytes) {
-                    self.snapshots.begin(replica.tree_mut(), log_bytes);
+                let txns = self.node.applied_count();
+                // A snapshot holds nothing that the log does not: it may be that of a history that is taken back.
+                if self.snapshots.is_due(txns, log_bytes) && self.node.applied() <= self.logged {
+                    self.snapshots
+                        .begin(replica.tree_mut(), shared.tree_generation(), txns, log_bytes);
                 }
             }
             self.outputs.now = shared.clock.mono();
@@ -306,10 +339,18 @@ impl NodeThread {
     /// Finishes what was accepted before the end, unless the log cannot be written any more.
     fn finish(mut self) {
         let mut events = Vec::new();
-        while !self.shared.has_failed() && (self.is_flushing || self.node.has_log() || self.node.can_commit()) {
+        let deadline = self.shared.clock.mono().plus(HANDOVER_MS_MAX);
+        loop {
+            let is_here = self.is_flushing || self.node.has_log() || self.node.can_commit();
+            // A leader's last proposals need the others.
+            let is_elsewhere = self.is_ensemble_busy() && self.shared.clock.mono() < deadline;
+            if self.shared.has_failed() || !(is_here || is_elsewhere) {
+                break;
+            }
             self.shared.queue.take(&mut events, Duration::from_millis(100));
             self.handle_all(&mut events);
         }
+        self.end_ensemble();
         self.log.stop();
         self.snapshots.stop();
         // Whoever still waits for an answer need not wait any longer.

@@ -1,24 +1,34 @@
 //! From files to a tree.
 
+use bytes::Bytes;
 use zebu_proto::snapshot::NodeRecord;
 use zebu_proto::txn::{TxnDigest, TxnRecord};
 use zebu_proto::{AclList, SessionId, Zxid};
 use zebu_store::{Recovered, RecoverySink, SinkError, SnapshotDigest, Store, StoreError};
 use zebu_tree::{Loader, Settings, Tree};
+use zebu_zab::{Proposal, RecentHistory, follows};
 
-/// Loads the newest snapshot and replays the log onto it.
+/// Loads the newest snapshot and replays the log onto it. Gives back the last transactions, too, as they stand in the log:
+/// `count` of them at most.
 ///
 /// # Errors
 /// If the files cannot be trusted.
-pub(crate) fn restore(store: &Store, settings: Settings) -> Result<(Tree, Recovered), StoreError> {
+pub(crate) fn restore(
+    store: &Store,
+    settings: Settings,
+    count: usize,
+) -> Result<(Tree, Recovered, RecentHistory), StoreError> {
     let mut sink = TreeSink {
         settings,
         loader: Loader::new(settings),
         tree: None,
         expected: Expected::Nothing,
+        recent: RecentHistory::new(Zxid::ZERO, count),
+        keeps_recent: count > 0,
     };
     let recovered = store.recover(&mut sink)?;
-    Ok((sink.tree.unwrap_or_else(|| Tree::new(settings)), recovered))
+    let tree = sink.tree.unwrap_or_else(|| Tree::new(settings));
+    Ok((tree, recovered, sink.recent))
 }
 
 /// Builds the tree from what the store reads.
@@ -28,6 +38,8 @@ struct TreeSink {
     /// The tree, once the snapshot is complete.
     tree: Option<Tree>,
     expected: Expected,
+    recent: RecentHistory,
+    keeps_recent: bool,
 }
 
 /// What is known of the digest that came with the snapshot.
@@ -41,6 +53,17 @@ enum Expected {
 }
 
 impl TreeSink {
+    /// Keeps the bytes of a transaction for learners. Behind a gap, which only other implementations leave, it begins anew.
+    fn keep(&mut self, zxid: Zxid, raw: &[u8]) {
+        if !self.keeps_recent || !follows(self.recent.last(), zxid) {
+            return self.recent.restart(zxid);
+        }
+        self.recent.push(Proposal {
+            zxid,
+            txn: Bytes::copy_from_slice(raw),
+        });
+    }
+
     /// A snapshot that was written while writes went on carries the digest of a later transaction: it can be compared
     /// once that one has been replayed. One for an earlier transaction, or none, says nothing.
     ///
@@ -84,6 +107,7 @@ impl RecoverySink for TreeSink {
         self.loader = Loader::new(self.settings);
         self.tree = None;
         self.expected = Expected::Nothing;
+        self.recent.restart(Zxid::ZERO);
     }
 
     fn session(&mut self, session: SessionId, timeout_ms: i32) -> Result<(), SinkError> {
@@ -107,11 +131,13 @@ impl RecoverySink for TreeSink {
     fn loaded(&mut self, zxid: Zxid) -> Result<(), SinkError> {
         let loader = std::mem::replace(&mut self.loader, Loader::new(self.settings));
         self.tree = Some(loader.finish(zxid)?);
+        self.recent.restart(zxid);
         // The digest may be of the very zxid of the name.
         self.check_digest(None)
     }
 
-    fn txn(&mut self, record: TxnRecord, _raw: &[u8]) -> Result<(), SinkError> {
+    fn txn(&mut self, record: TxnRecord, raw: &[u8]) -> Result<(), SinkError> {
+        self.keep(record.header.zxid, raw);
         let tree = self.tree.get_or_insert_with(|| Tree::new(self.settings));
         tree.apply(&record, &mut ());
         self.check_digest(Some(&record))
@@ -206,7 +232,7 @@ mod tests {
 
         /// The last transaction and the digest of the tree.
         fn restore(&self) -> Result<(Zxid, u64), StoreError> {
-            let (tree, recovered) = restore(&self.store, Settings::default())?;
+            let (tree, recovered, _) = restore(&self.store, Settings::default(), 0)?;
             Ok((recovered.last_zxid, tree.digest()))
         }
     }

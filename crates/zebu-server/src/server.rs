@@ -16,6 +16,7 @@ use zebu_tree::Settings;
 
 use crate::clock::Clock;
 use crate::config::{Config, DigestAlgorithm, Listen, SnapshotCompression};
+use crate::ensemble::{self, Ensemble, RECENT_COUNT};
 use crate::exit::{ExitCode, Fatal};
 use crate::log_thread::Log;
 use crate::node_thread::NodeThread;
@@ -77,7 +78,8 @@ impl Server {
             .ok_or_else(|| StartError::Config("no clientPort".into()))?;
         let clock = Clock::new();
         let store = Store::open(Arc::new(RealDisk), store_options(&config))?;
-        let (tree, recovered) = recovery::restore(&store, tree_settings(&config))?;
+        let recent_count = if config.is_distributed() { RECENT_COUNT } else { 0 };
+        let (tree, recovered, recent) = recovery::restore(&store, tree_settings(&config), recent_count)?;
         let load_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         for cut in &recovered.cuts {
             tracing::warn!(file = %cut.path.display(), offset = cut.offset, kept = ?cut.kept, "cut off what an interrupted write left at the end of the log; it was never acknowledged");
@@ -92,9 +94,15 @@ impl Server {
             txns_replayed = recovered.txns,
             "data directory loaded"
         );
-        let replica = Replica::new(tree);
+        let mut replica = Replica::new(tree);
         let now = clock.now();
-        let node = Node::new(node_config(&config), &replica, now);
+        let is_distributed = config.is_distributed();
+        replica.set_serving(!is_distributed);
+        let node = if is_distributed {
+            Node::in_ensemble(node_config(&config), &replica, now)
+        } else {
+            Node::new(node_config(&config), &replica, now)
+        };
         let last = replica.tree().last_zxid();
         let listener = bind(listen, config.client_port_listen_backlog)?;
         let address = listener.local_addr()?;
@@ -107,8 +115,14 @@ impl Server {
             snapshots::write_first(&shared)?;
         }
         let log = Log::start(&shared, shared.store.log_writer(last))?;
-        let snapshots = Snapshots::start(&shared, last)?;
-        let node = NodeThread::new(shared.clone(), node, log, snapshots);
+        let snapshots = Snapshots::start(&shared)?;
+        let ensemble = if is_distributed {
+            let data = ensemble::own_data(&shared.store, &recovered, recent)?;
+            Some(Box::new(Ensemble::start(&shared, data)?))
+        } else {
+            None
+        };
+        let node = NodeThread::new(shared.clone(), node, ensemble, log, snapshots);
         let node = guarded(&shared, "zebu-node", move || node.run())?;
         // From here on what goes wrong drops a server, which ends what has begun.
         let server = Self {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::DerefMut;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::conn::{Conn, ConnHandle};
 use crate::connection_throttle::ConnectionThrottle;
+use crate::ensemble::PeerEvent;
 use crate::exit::Fatal;
 use crate::limits::Limits;
 use crate::node_queue::NodeQueue;
@@ -28,6 +29,49 @@ const TRACE_MASK: i64 = 306;
 
 /// A question to the node, answered on its thread.
 pub(crate) type Inspection = Box<dyn FnOnce(&ServerNode) + Send>;
+
+/// What a server is, as others see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum ServerRole {
+    Standalone,
+    Looking,
+    Leader,
+    Follower,
+    Observer,
+}
+
+impl ServerRole {
+    const ALL: [Self; 5] = [
+        Self::Standalone,
+        Self::Looking,
+        Self::Leader,
+        Self::Follower,
+        Self::Observer,
+    ];
+
+    /// Whether clients are served.
+    pub(crate) const fn is_serving(self) -> bool {
+        !matches!(self, Self::Looking)
+    }
+
+    /// As Java calls it in `srvr` and `mntr`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Standalone => "standalone",
+            Self::Looking => "looking",
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::Observer => "observer",
+        }
+    }
+}
+
+impl std::fmt::Display for ServerRole {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// What the node is told.
 pub(crate) enum NodeEvent {
@@ -44,6 +88,8 @@ pub(crate) enum NodeEvent {
     Disconnected(ConnId),
     /// The log thread made everything up to this transaction durable.
     Flushed(Zxid, zebu_node::LogBatch),
+    /// Something that concerns the ensemble.
+    Peer(PeerEvent),
     /// Somebody wants to know something.
     Inspect(Inspection),
     /// Finish what is there and end.
@@ -74,6 +120,8 @@ pub(crate) struct Shared {
     pub(crate) words: WordDesk,
     /// Where clients connect; known once the socket is bound.
     pub(crate) client_address: OnceLock<std::net::SocketAddr>,
+    role: AtomicU8,
+    tree_generation: AtomicU64,
     is_stopping: AtomicBool,
     node_ended: AtomicBool,
     end: watch::Sender<Option<Result<(), Fatal>>>,
@@ -114,10 +162,47 @@ impl Shared {
             trace_mask: AtomicI64::new(TRACE_MASK),
             words: WordDesk::new(),
             client_address: OnceLock::new(),
+            role: AtomicU8::new(ServerRole::Standalone as u8),
+            tree_generation: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             node_ended: AtomicBool::new(false),
             end: watch::Sender::new(None),
         }
+    }
+
+    /// What this server is.
+    pub(crate) fn role(&self) -> ServerRole {
+        let role = self.role.load(Ordering::Acquire);
+        let known = ServerRole::ALL.into_iter().find(|known| *known as u8 == role);
+        known.unwrap_or(ServerRole::Looking)
+    }
+
+    pub(crate) fn set_role(&self, role: ServerRole) {
+        self.role.store(role as u8, Ordering::Release);
+    }
+
+    /// Which of the trees that this server had is the present one. To be asked while the replica is held: what was begun
+    /// with an earlier one is of no use with this one.
+    pub(crate) fn tree_generation(&self) -> u64 {
+        self.tree_generation.load(Ordering::Acquire)
+    }
+
+    /// The tree is another one from now on. The replica is held for writing.
+    pub(crate) fn next_tree_generation(&self) {
+        self.tree_generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Longest data of a packet of another server. Source: `BinaryInputArchive`.
+    pub(crate) const fn packet_bytes_max(&self) -> usize {
+        // A transaction, the largest data there is, has more in it than the request that it came from.
+        4 * self.frame_bytes_max + (1 << 20)
+    }
+
+    /// Forgets all watches: their connections are about to be closed.
+    pub(crate) fn forget_watches(&self) {
+        let hash_seed = self.replica.read().tree().settings().hash_seed;
+        let before = std::mem::replace(&mut *self.watches.0.lock(), WatchTable::new(hash_seed));
+        drop(before);
     }
 
     /// Whether the server is ending.

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use foldhash::quality::FixedState;
-use zebu_proto::{AclList, Owner, Perms, SessionId, Stat, StatPersisted, ValueRef, Zxid};
+use zebu_proto::{AclList, Owner, Perms, SessionId, Stat, StatPersisted, ValueRef, WallMillis, Zxid};
 
 use crate::acl_table::AclTable;
 use crate::body::Body;
@@ -481,6 +481,19 @@ impl Tree {
             }
             self.digest_log.push_back((zxid, self.digest));
         }
+    }
+
+    /// Puts the text of the ensemble's configuration into [`CONFIG`]. Every server does so by itself when it begins to
+    /// serve: it is no transaction, and the digest leaves this part of the tree out.
+    ///
+    /// Source: `ZKDatabase.initConfigInZKDatabase`.
+    pub fn set_config(&mut self, text: &[u8], version: Zxid, now: WallMillis) {
+        let Some(slot) = self.find(CONFIG) else { return };
+        self.set_data(CONFIG, slot, ValueRef::Bytes(text), |stat| {
+            stat.mzxid = version;
+            stat.mtime = now.0;
+            stat.version = -1;
+        });
     }
 
     /// Sets the last transaction applied without applying one: a new epoch starts, or a state was loaded.

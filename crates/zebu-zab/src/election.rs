@@ -290,6 +290,10 @@ impl Election {
                 looking.proposal = notification.vote;
                 self.propose(out);
             }
+            // What this server proposes came before the other one looked for a leader, and was not heard.
+            Ordering::Equal if looking.proposal.order(&notification.vote) == Ordering::Greater => {
+                self.answer_running(from, out);
+            }
             Ordering::Equal => {}
         }
         self.keep(from, notification);

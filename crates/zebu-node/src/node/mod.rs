@@ -124,6 +124,8 @@ pub struct Node<C> {
     committed: Zxid,
     /// The last transaction that was applied.
     applied: Zxid,
+    /// How many were.
+    applied_count: u64,
     in_flight: VecDeque<InFlight>,
     log: LogBatch,
     /// Connections whose next request can be answered without waiting for a transaction.
@@ -138,6 +140,8 @@ pub struct Node<C> {
     forwards: Vec<Forward>,
     /// On a learner: clients that came back, and wait for the leader's word on their sessions.
     revalidating: BTreeMap<SessionId, Revalidating<C>>,
+    /// Whether the tree is one of which digests say nothing, until one fits.
+    is_fuzzy: bool,
     divergences: u64,
     last_divergence: Option<Divergence>,
     sweep: Sweep,
@@ -180,6 +184,7 @@ impl<C: Connection> Node<C> {
             last_prepared: tree.last_zxid(),
             committed: tree.last_zxid(),
             applied: tree.last_zxid(),
+            applied_count: 0,
             in_flight: VecDeque::new(),
             log: LogBatch::default(),
             ready: Vec::new(),
@@ -188,6 +193,7 @@ impl<C: Connection> Node<C> {
             new_syncs: 0,
             forwards: Vec::new(),
             revalidating: BTreeMap::new(),
+            is_fuzzy: false,
             divergences: 0,
             last_divergence: None,
             sweep: Sweep::new(config.containers, now.mono),
@@ -263,6 +269,9 @@ impl<C: Connection> Node<C> {
             outputs.close(&waiting.conn, Close::Now);
         }
         self.role = NodeRole::Looking;
+        // A leader's first zxid may be one that it never came to use.
+        let last = self.in_flight.back();
+        self.last_prepared = last.map_or(self.applied, |in_flight| in_flight.record.header.zxid);
         self.sessions = SessionTracker::new(self.config.tick_ms);
         self.clients.clear();
         self.free.clear();
@@ -277,16 +286,18 @@ impl<C: Connection> Node<C> {
         abandoned
     }
 
-    /// The tree was replaced by another one, from disk or from the leader.
+    /// The tree was replaced by another one, from disk or from the leader. A fuzzy one was captured while it changed: it is
+    /// not what its zxid says before some more transactions have been applied.
     ///
     /// # Panics
     /// If this server serves clients.
-    pub fn replaced(&mut self, replica: &Replica) {
+    pub fn replaced(&mut self, replica: &Replica, is_fuzzy: bool) {
         assert!(
             self.role == NodeRole::Looking,
             "the tree of clients is never replaced under them"
         );
         let last = replica.tree().last_zxid();
+        self.is_fuzzy = is_fuzzy;
         self.in_flight.clear();
         self.log.clear();
         self.last_prepared = last;
@@ -310,6 +321,12 @@ impl<C: Connection> Node<C> {
     #[must_use]
     pub const fn applied(&self) -> Zxid {
         self.applied
+    }
+
+    /// How many transactions were applied since this node began.
+    #[must_use]
+    pub const fn applied_count(&self) -> u64 {
+        self.applied_count
     }
 
     /// The last transaction that was prepared or taken over from a leader.

@@ -458,13 +458,6 @@ fn refuse_what_is_missing(draft: &Draft, settings: &Settings) -> Result<(), Conf
             why: "there is no TLS; remove the part after the second ; to serve without it",
         });
     }
-    if draft.config.is_distributed() {
-        return Err(ConfigError::NotSupported {
-            place: own_line_place(draft, settings),
-            key: "an ensemble".to_owned(),
-            why: "this version serves alone; leave one server line, and standaloneEnabled as it is by default",
-        });
-    }
     Ok(())
 }
 

@@ -114,6 +114,15 @@ impl Word {
         }
     }
 
+    /// Whether it is only answered by a server that serves clients. Source: `AbstractFourLetterCommand` and those who ask
+    /// its `isZKServerRunning`.
+    const fn needs_service(self) -> bool {
+        !matches!(
+            self,
+            Self::Envi | Self::Gtmk | Self::Stmk(_) | Self::Isro | Self::Ruok | Self::TelnetClose
+        )
+    }
+
     /// Bytes that follow the word. A word that is not answered needs none.
     pub(crate) fn argument_bytes(self, allowed: &FourLetterWords) -> usize {
         match self {
@@ -195,10 +204,13 @@ async fn answer(shared: &Arc<Shared>, conn: &Arc<Conn>, word: Word) -> Option<St
     if !shared.config.four_letter_words.allows(name) && !is_telnet_close_allowed(shared, word) {
         return Some(format!("{name} is not executed because it is not in the whitelist.\n"));
     }
+    if !shared.role().is_serving() && word.needs_service() {
+        return Some("This ZooKeeper instance is not currently serving requests\n".into());
+    }
     let desk = &shared.words;
     Some(match word {
         Word::Ruok => "imok".into(),
-        // A standalone server takes writes as long as it serves at all.
+        Word::Isro if !shared.role().is_serving() => "null".into(),
         Word::Isro => "rw".into(),
         Word::Gtmk => overview::trace_mask(shared),
         Word::Stmk(mask) => overview::set_trace_mask(shared, mask),

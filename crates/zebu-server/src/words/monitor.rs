@@ -19,7 +19,7 @@ use crate::stats::{Distribution, Reading, Summary};
 pub(super) fn values(shared: &Shared) -> String {
     let mut values = Values(String::new());
     values.put("version", version());
-    values.put("server_state", "standalone");
+    values.put("server_state", shared.role());
     gauges(shared, &mut values);
     counters(shared, &mut values);
     summaries(shared, &mut values);

@@ -42,13 +42,14 @@ fn numbers(shared: &Shared, out: &mut String) {
     };
     let _ = write!(
         out,
-        "Latency min/avg/max: {}/{}/{}\nReceived: {}\nSent: {}\nConnections: {connections}\nOutstanding: {}\nZxid: {zxid}\nMode: standalone\nNode count: {nodes}\n",
+        "Latency min/avg/max: {}/{}/{}\nReceived: {}\nSent: {}\nConnections: {connections}\nOutstanding: {}\nZxid: {zxid}\nMode: {}\nNode count: {nodes}\n",
         latency.min,
         Decimal(latency.average()),
         latency.max,
         stats.received.get(),
         stats.sent.get(),
         shared.limits.outstanding(),
+        shared.role(),
     );
 }
 

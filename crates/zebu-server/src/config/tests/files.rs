@@ -281,20 +281,6 @@ fn my_id_is_one_number() {
 const THREE: &str = "initLimit=5\nsyncLimit=2\nclientPort=2181\n\
     server.1=zk1:2888:3888\nserver.2=zk2:2888:3888\nserver.3=zk3:2888:3888:observer\n";
 
-#[test]
-fn an_ensemble_is_read_and_refused_for_now() {
-    assert_eq!(
-        load_as("1", THREE),
-        Err(
-            "zoo.cfg:5: an ensemble is not supported yet: this version serves alone; \
-             leave one server line, and standaloneEnabled as it is by default"
-                .to_owned()
-        )
-    );
-    let alone = "initLimit=5\nsyncLimit=2\nclientPort=2181\nstandaloneEnabled=false\nserver.1=zk1:1:2";
-    assert!(load_as("1", alone).is_err());
-}
-
 /// What is read of an ensemble's file, apart from whether it can be served.
 fn read_as(my_id: &str, text: &str, dynamic: &str) -> Result<(Config, Vec<String>), String> {
     let dir = tempfile::tempdir().expect("a temporary directory");

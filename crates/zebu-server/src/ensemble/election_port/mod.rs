@@ -108,6 +108,10 @@ pub(crate) struct Received {
     /// The version of the message.
     pub(crate) version: i32,
     /// The text of the sender's committed configuration.
+    #[allow(
+        dead_code,
+        reason = "without reconfiguration nobody takes a configuration from others (ZOOKEEPER-3829)"
+    )]
     pub(crate) config: Option<Vec<u8>>,
     _room: OwnedSemaphorePermit,
 }
@@ -208,6 +212,7 @@ impl ElectionPort {
     }
 
     /// Waits until everything is closed after [`ElectionPort::stop`]: the addresses are free again.
+    #[cfg(test)]
     pub(crate) async fn stopped(&self) {
         self.inner.stop.closed().await;
     }

@@ -1,0 +1,222 @@
+//! A learner's connection to its leader. It has a thread of its own: a whole tree may come by it, which is taken apart and
+//! written to disk as it comes.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use zebu_proto::Zxid;
+use zebu_proto::jute::Write as _;
+use zebu_proto::quorum::{HostPort, QuorumPacket, SnapshotPart, SnapshotStream};
+use zebu_proto::snapshot::END_MARK;
+use zebu_store::SnapshotWriter;
+use zebu_tree::{Loader, Tree};
+use zebu_zab::ToLearner;
+
+use super::PeerEvent;
+use super::link::Link;
+use super::message::LeaderSays;
+use super::quorum_port::invalid;
+use crate::server;
+use crate::shared::{NodeEvent, Shared};
+
+/// Between two attempts. A leader opens its port as soon as it knows that it is one, which its learners may know before.
+const RETRY: Duration = Duration::from_millis(5);
+const RETRY_MAX: Duration = Duration::from_millis(500);
+const READ_BYTES: usize = 128 << 10;
+
+/// A tree that a leader has sent. It is in memory, and on disk under a temporary name.
+pub(crate) struct ReceivedTree {
+    /// The transaction of the SNAP packet.
+    pub(crate) zxid: Zxid,
+    pub(crate) tree: Tree,
+    pub(crate) writer: SnapshotWriter,
+}
+
+/// The connection, or the attempt at it. It ends when this is dropped.
+pub(crate) struct LeaderConnection {
+    _open: watch::Sender<()>,
+}
+
+struct Task {
+    shared: Arc<Shared>,
+    connection: u64,
+}
+
+impl LeaderConnection {
+    /// Connects to one of these addresses. What comes of it is told as events with this number.
+    ///
+    /// # Errors
+    /// If there can be no more threads.
+    pub(crate) fn open(shared: &Arc<Shared>, addresses: Vec<HostPort>, connection: u64) -> io::Result<Self> {
+        let (open, closed) = watch::channel(());
+        let task = Task {
+            shared: shared.clone(),
+            connection,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        server::guarded(shared, "zebu-learner", move || {
+            runtime.block_on(task.run(&addresses, closed));
+        })?;
+        Ok(Self { _open: open })
+    }
+}
+
+impl Task {
+    async fn run(self, addresses: &[HostPort], mut closed: watch::Receiver<()>) {
+        let socket = tokio::select! {
+            socket = connect(addresses) => socket,
+            _ = closed.changed() => return,
+        };
+        let connection = self.connection;
+        if let Err(error) = self.serve(socket, &mut closed).await {
+            tracing::warn!(%error, "the connection to the leader has ended");
+        }
+        self.tell(PeerEvent::LeaderLost { connection });
+    }
+
+    fn tell(&self, event: PeerEvent) {
+        self.shared.queue.push(NodeEvent::Peer(event));
+    }
+
+    async fn serve(&self, socket: TcpStream, closed: &mut watch::Receiver<()>) -> io::Result<()> {
+        socket.set_nodelay(true)?;
+        let link = Link::new(socket.peer_addr()?);
+        let (mut reading, writing) = socket.into_split();
+        self.tell(PeerEvent::LeaderConnected {
+            connection: self.connection,
+            link: link.clone(),
+        });
+        let ended = tokio::select! {
+            ended = self.read(&mut reading, &link) => ended,
+            ended = link.run(writing, &self.shared) => ended,
+            _ = closed.changed() => Ok(()),
+        };
+        link.give_up(&self.shared);
+        ended
+    }
+
+    async fn read(&self, socket: &mut (impl AsyncReadExt + Unpin), link: &Arc<Link>) -> io::Result<()> {
+        let bytes_max = self.shared.packet_bytes_max();
+        let mut buffer = BytesMut::with_capacity(READ_BYTES);
+        loop {
+            link.room().await;
+            buffer.reserve(READ_BYTES / 2);
+            if socket.read_buf(&mut buffer).await? == 0 {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the leader has closed it"));
+            }
+            loop {
+                let mut said = Vec::new();
+                let mut tree_at = None;
+                let before = buffer.len();
+                while let Some((packet, used)) = QuorumPacket::decode(&buffer, bytes_max).map_err(invalid)? {
+                    let says = LeaderSays::decode(&packet).map_err(invalid)?;
+                    buffer.advance(used);
+                    if let LeaderSays::Protocol(ToLearner::Snap { zxid }) = &says {
+                        tree_at = Some(*zxid);
+                    }
+                    said.push(says);
+                    if tree_at.is_some() {
+                        break;
+                    }
+                }
+                if !said.is_empty() {
+                    let unhandled = link.received(before - buffer.len());
+                    self.tell(PeerEvent::LeaderSaid {
+                        connection: self.connection,
+                        said,
+                        unhandled,
+                    });
+                }
+                let Some(zxid) = tree_at else { break };
+                self.receive_tree(zxid, socket, &mut buffer).await?;
+            }
+        }
+    }
+
+    /// Reads the tree behind SNAP.
+    async fn receive_tree(
+        &self,
+        zxid: Zxid,
+        socket: &mut (impl AsyncReadExt + Unpin),
+        buffer: &mut BytesMut,
+    ) -> io::Result<()> {
+        let settings = *self.shared.replica.read().tree().settings();
+        let mut stream = SnapshotStream::new(self.shared.packet_bytes_max());
+        let mut loader = Loader::new(settings);
+        let mut writer = self.shared.store.snapshot_writer(zxid).map_err(io::Error::other)?;
+        let mut received: u64 = 0;
+        loop {
+            let mut at = 0;
+            let is_complete = loop {
+                let part = stream.decode(&buffer[at..]);
+                let Some((part, used)) = part.map_err(|error| {
+                    let what =
+                        format!("the tree that it sent cannot be read, {received} bytes from its start: {error}");
+                    io::Error::new(io::ErrorKind::InvalidData, what)
+                })?
+                else {
+                    break false;
+                };
+                match part {
+                    SnapshotPart::Session { session, timeout_ms } => loader.session(session, timeout_ms),
+                    SnapshotPart::Acl { key, list } => loader.acl(key, list),
+                    SnapshotPart::Node(node) => loader.node(&node).map_err(|error| {
+                        let what = format!("the tree that it sent is none: {error}");
+                        io::Error::new(io::ErrorKind::InvalidData, what)
+                    })?,
+                    SnapshotPart::End => {
+                        buffer.advance(at + used);
+                        break true;
+                    }
+                }
+                writer.write(&buffer[at..at + used]).map_err(io::Error::other)?;
+                at += used;
+                received += used as u64;
+            };
+            if is_complete {
+                break;
+            }
+            buffer.advance(at);
+            buffer.reserve(READ_BYTES / 2);
+            if socket.read_buf(buffer).await? == 0 {
+                let what = format!("the leader has closed it in the middle of a tree, {received} bytes from its start");
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
+            }
+        }
+        let mut end = Vec::new();
+        end.string(END_MARK);
+        writer.write(&end).map_err(io::Error::other)?;
+        let tree = loader.finish(zxid).map_err(|error| {
+            let what = format!("the tree that it sent is none: {error}");
+            io::Error::new(io::ErrorKind::InvalidData, what)
+        })?;
+        tracing::info!(%zxid, nodes = tree.node_count(), bytes = received, "the leader has sent its tree");
+        let tree = Box::new(ReceivedTree { zxid, tree, writer });
+        self.tell(PeerEvent::TreeReceived {
+            connection: self.connection,
+            tree,
+        });
+        Ok(())
+    }
+}
+
+/// Connects to the leader, however long that takes: whoever waits gives up in time.
+async fn connect(addresses: &[HostPort]) -> TcpStream {
+    let mut delay = RETRY;
+    loop {
+        for address in addresses {
+            // The name is looked up anew: servers move.
+            match TcpStream::connect((address.host.as_str(), address.port)).await {
+                Ok(socket) => return socket,
+                Err(error) => tracing::debug!(%address, %error, "the leader cannot be reached yet"),
+            }
+        }
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(RETRY_MAX);
+    }
+}

@@ -1,0 +1,213 @@
+//! A leader's part: proposals, learners and what they ask for.
+
+use bytes::Bytes;
+use zebu_node::{LearnerKey, NodeRole};
+use zebu_proto::OpCode;
+use zebu_proto::quorum::LeaderMessage;
+use zebu_store::EpochFile;
+use zebu_zab::{LeaderEffect, LearnerId, Proposal, SyncId, ToLeader, ToLearner};
+
+use super::link::TreeSource;
+use super::message::LearnerSays;
+use super::quorum_port::QuorumPort;
+use super::state::SyncFor;
+use crate::node_thread::NodeThread;
+use crate::shared::ServerRole;
+
+/// How many zxids before the end of an epoch's counter a leader hands over.
+const COUNTER_MARGIN: u32 = 1 << 20;
+
+impl NodeThread {
+    /// Proposes what was prepared and not proposed yet.
+    pub(crate) fn propose(&mut self) {
+        if self.node.role() != NodeRole::Leading {
+            return;
+        }
+        let proposals: Vec<Proposal> = self
+            .node
+            .log_mut()
+            .propose()
+            .map(|(zxid, txn)| Proposal {
+                zxid,
+                txn: Bytes::copy_from_slice(txn),
+            })
+            .collect();
+        let new_syncs = self.node.take_new_syncs();
+        if proposals.is_empty() && new_syncs == 0 {
+            return;
+        }
+        self.peer(|peer, now, effects| {
+            for proposal in proposals {
+                peer.propose(proposal, now, effects);
+            }
+        });
+        for _ in 0..new_syncs {
+            self.sync(SyncFor::Client);
+        }
+        if self.node.last_prepared().counter() > u32::MAX - COUNTER_MARGIN {
+            self.peer(|peer, _, effects| {
+                peer.step_down(
+                    "the counter of its epoch comes to its end: the next epoch begins",
+                    effects,
+                );
+            });
+        }
+    }
+
+    fn sync(&mut self, asker: SyncFor) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        let id = SyncId(ensemble.next_sync);
+        ensemble.next_sync += 1;
+        ensemble.syncs.push_back((id, asker));
+        self.peer(|peer, _, effects| peer.sync(id, effects));
+    }
+
+    pub(super) fn learner_said(&mut self, id: LearnerId, says: LearnerSays) {
+        let now = self.shared.clock.now();
+        let is_leading = self.node.role() == NodeRole::Leading;
+        match says {
+            LearnerSays::Protocol(message) => {
+                self.peer(|peer, now, effects| peer.learner_said(id, &message, now, effects));
+            }
+            LearnerSays::Pong(sessions) => {
+                for touch in sessions {
+                    self.node.learner_heard_of(touch.session, now);
+                }
+                self.peer(|peer, now, effects| peer.learner_said(id, &ToLeader::Pong, now, effects));
+            }
+            // Whoever asks before this server leads is answered by nobody; its own role ends too.
+            LearnerSays::Revalidate { .. } | LearnerSays::Request { .. } if !is_leading => {}
+            LearnerSays::Revalidate { session, timeout_ms } => {
+                let valid =
+                    self.node
+                        .learner_revalidates(LearnerKey(id.0), session, timeout_ms, now, &mut self.outputs);
+                if let Some(ensemble) = &self.ensemble {
+                    ensemble.send_to_learner(id, &LeaderMessage::Revalidate { session, valid });
+                }
+            }
+            LearnerSays::Request { op, .. } if op == OpCode::Sync.code() => {
+                // What it forwarded before is proposed first.
+                self.propose();
+                self.sync(SyncFor::Learner(id));
+            }
+            LearnerSays::Request {
+                session,
+                xid,
+                op,
+                body,
+                ids,
+            } => {
+                let shared = self.shared.clone();
+                let replica = shared.replica.read();
+                let key = LearnerKey(id.0);
+                let taken = self
+                    .node
+                    .learner_request(&replica, key, session, xid, op, &ids, &body, now);
+                drop(replica);
+                if let Err(why) = taken {
+                    self.close_learner(id, why);
+                    self.peer(|peer, _, effects| peer.learner_lost(id, effects));
+                }
+            }
+        }
+    }
+
+    fn close_learner(&mut self, id: LearnerId, why: &str) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        if let Some(link) = ensemble.learners.remove(&id) {
+            tracing::warn!(peer = %link.peer, why, "the connection of a learner is ended");
+            link.close();
+        }
+    }
+
+    pub(super) fn open_port(&mut self) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        tracing::info!(sid = %ensemble.sid, "elected; learners may connect");
+        ensemble.port = Some(QuorumPort::open(
+            ensemble.runtime.handle(),
+            &self.shared,
+            ensemble.listen.clone(),
+            ensemble.role,
+            &ensemble.next_learner,
+        ));
+    }
+
+    pub(super) fn lead(&mut self, effect: LeaderEffect) {
+        match effect {
+            LeaderEffect::SaveAcceptedEpoch(epoch) => {
+                if self.save_epoch(EpochFile::Accepted, epoch) {
+                    self.peer(|peer, now, effects| peer.accepted_epoch_saved(epoch, now, effects));
+                }
+            }
+            LeaderEffect::SaveCurrentEpoch(epoch) => {
+                if self.save_epoch(EpochFile::Current, epoch) {
+                    self.peer(|peer, now, effects| peer.current_epoch_saved(epoch, now, effects));
+                }
+            }
+            LeaderEffect::Send(id, message) => {
+                if let Some(ensemble) = &self.ensemble {
+                    let config = Some(ensemble.config_text.as_slice());
+                    ensemble.send_to_learner(id, &to_learner(&message, config));
+                }
+            }
+            LeaderEffect::SendSnapshot(id) => self.send_tree(id),
+            LeaderEffect::Close(id, why) => self.close_learner(id, why),
+            LeaderEffect::Established(epoch) => {
+                let shared = self.shared.clone();
+                self.serve_from(ServerRole::Leader, |thread| {
+                    let now = shared.clock.now();
+                    thread.node.begin_leading(&shared.replica.read(), epoch, now);
+                });
+                tracing::info!(%epoch, "leading");
+            }
+            LeaderEffect::Commit(zxid) => self.node.committed(zxid),
+            LeaderEffect::Synced(id) => self.synced(id),
+            // The peer turns it into the end of the role.
+            LeaderEffect::Resign(_) => {}
+        }
+    }
+
+    fn synced(&mut self, id: SyncId) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        let Some((oldest, asker)) = ensemble.syncs.pop_front() else {
+            return;
+        };
+        assert_eq!(oldest, id, "syncs are answered in the order in which they were asked");
+        match asker {
+            SyncFor::Client => {
+                self.node.synced();
+            }
+            SyncFor::Learner(learner) => ensemble.send_to_learner(learner, &LeaderMessage::Sync),
+        }
+    }
+
+    fn send_tree(&mut self, id: LearnerId) {
+        // What was committed so far is not sent again behind the tree.
+        self.commit();
+        let Some(ensemble) = &self.ensemble else { return };
+        let Some(link) = ensemble.learners.get(&id) else { return };
+        let (capture, generation) = {
+            let mut replica = self.shared.replica.write();
+            (replica.tree_mut().begin_capture(), self.shared.tree_generation())
+        };
+        let zxid = capture.zxid();
+        tracing::info!(peer = %link.peer, %zxid, nodes = capture.nodes(), "sending the whole tree to a learner");
+        link.send(|out| LeaderMessage::Snap { zxid }.encode(out));
+        link.send_tree(TreeSource { capture, generation });
+    }
+}
+
+fn to_learner<'a>(message: &'a ToLearner, config: Option<&'a [u8]>) -> LeaderMessage<'a> {
+    match message {
+        ToLearner::LeaderInfo { epoch } => LeaderMessage::leader_info(*epoch),
+        ToLearner::Diff { zxid } => LeaderMessage::Diff { zxid: *zxid },
+        ToLearner::Trunc { zxid } => LeaderMessage::Trunc { zxid: *zxid },
+        ToLearner::Snap { zxid } => LeaderMessage::Snap { zxid: *zxid },
+        ToLearner::Proposal { zxid, txn } => LeaderMessage::Proposal { zxid: *zxid, txn },
+        ToLearner::Commit { zxid } => LeaderMessage::Commit { zxid: *zxid },
+        ToLearner::Inform { zxid, txn } => LeaderMessage::Inform { zxid: *zxid, txn },
+        ToLearner::NewLeader { epoch } => LeaderMessage::NewLeader { epoch: *epoch, config },
+        ToLearner::UpToDate => LeaderMessage::UpToDate,
+        ToLearner::Ping { zxid } => LeaderMessage::Ping { zxid: *zxid },
+    }
+}

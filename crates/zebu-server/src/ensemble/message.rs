@@ -1,0 +1,116 @@
+//! What arrives on the quorum port, on its way to the node thread.
+
+use bytes::Bytes;
+use zebu_proto::jute::DecodeError;
+use zebu_proto::quorum::{LeaderMessage, LearnerMessage, QuorumPacket, SessionTouch};
+use zebu_proto::{Id, SessionId, Xid, Zxid};
+use zebu_zab::{ToLeader, ToLearner};
+
+/// What a learner says to its leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LearnerSays {
+    /// Something about the common history.
+    Protocol(ToLeader),
+    /// The answer to a ping: who was heard of.
+    Pong(Vec<SessionTouch>),
+    /// Whether a session exists.
+    Revalidate { session: SessionId, timeout_ms: i32 },
+    /// A client's write or sync.
+    Request {
+        session: SessionId,
+        xid: Xid,
+        op: i32,
+        body: Bytes,
+        ids: Vec<Id>,
+    },
+}
+
+impl LearnerSays {
+    /// Takes a packet apart.
+    ///
+    /// # Errors
+    /// If it is none of a learner's, or cannot be read.
+    pub(crate) fn decode(packet: QuorumPacket<'_>) -> Result<Self, DecodeError> {
+        Ok(match LearnerMessage::decode(packet)? {
+            LearnerMessage::FollowerInfo { accepted_epoch, info } => Self::Protocol(ToLeader::Info {
+                is_observer: false,
+                accepted_epoch,
+                sid: info.sid,
+            }),
+            LearnerMessage::ObserverInfo { accepted_epoch, info } => Self::Protocol(ToLeader::Info {
+                is_observer: true,
+                accepted_epoch,
+                sid: info.sid,
+            }),
+            LearnerMessage::AckEpoch {
+                last_zxid,
+                current_epoch,
+            } => Self::Protocol(ToLeader::AckEpoch {
+                last_zxid,
+                current_epoch,
+            }),
+            LearnerMessage::Ack { zxid } => Self::Protocol(ToLeader::Ack { zxid }),
+            LearnerMessage::Ping { sessions, .. } => Self::Pong(sessions),
+            LearnerMessage::Revalidate { session, timeout_ms } => Self::Revalidate { session, timeout_ms },
+            LearnerMessage::Request {
+                session,
+                cxid,
+                op,
+                body,
+                authinfo,
+            } => Self::Request {
+                session,
+                xid: cxid,
+                op,
+                body: Bytes::copy_from_slice(body),
+                ids: authinfo.unwrap_or_default(),
+            },
+        })
+    }
+}
+
+/// What a leader says to its learner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LeaderSays {
+    /// Something about the common history.
+    Protocol(ToLearner),
+    /// Whether a session exists.
+    Revalidated { session: SessionId, is_valid: bool },
+    /// The oldest sync is answered.
+    Synced,
+}
+
+impl LeaderSays {
+    /// Takes a packet apart.
+    ///
+    /// # Errors
+    /// If it is none of a leader's, or cannot be read.
+    pub(crate) fn decode(packet: &QuorumPacket<'_>) -> Result<Self, DecodeError> {
+        let proposal = |zxid: Zxid, txn: &[u8]| (zxid, Bytes::copy_from_slice(txn));
+        Ok(match LeaderMessage::decode(packet)? {
+            LeaderMessage::LeaderInfo { epoch, .. } => Self::Protocol(ToLearner::LeaderInfo { epoch }),
+            LeaderMessage::Diff { zxid } => Self::Protocol(ToLearner::Diff { zxid }),
+            LeaderMessage::Trunc { zxid } => Self::Protocol(ToLearner::Trunc { zxid }),
+            LeaderMessage::Snap { zxid } => Self::Protocol(ToLearner::Snap { zxid }),
+            LeaderMessage::NewLeader { epoch, .. } => Self::Protocol(ToLearner::NewLeader { epoch }),
+            LeaderMessage::UpToDate => Self::Protocol(ToLearner::UpToDate),
+            LeaderMessage::Proposal { zxid, txn } => {
+                let (zxid, txn) = proposal(zxid, txn);
+                Self::Protocol(ToLearner::Proposal { zxid, txn })
+            }
+            LeaderMessage::Commit { zxid } | LeaderMessage::CommitAndActivate { zxid, .. } => {
+                Self::Protocol(ToLearner::Commit { zxid })
+            }
+            LeaderMessage::Inform { zxid, txn } | LeaderMessage::InformAndActivate { zxid, txn, .. } => {
+                let (zxid, txn) = proposal(zxid, txn);
+                Self::Protocol(ToLearner::Inform { zxid, txn })
+            }
+            LeaderMessage::Ping { zxid } => Self::Protocol(ToLearner::Ping { zxid }),
+            LeaderMessage::Revalidate { session, valid } => Self::Revalidated {
+                session,
+                is_valid: valid,
+            },
+            LeaderMessage::Sync => Self::Synced,
+        })
+    }
+}

@@ -1,0 +1,236 @@
+//! A server's part in its ensemble: what the node thread keeps of it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio::runtime::Runtime;
+use zebu_proto::quorum::{
+    ConnectionVersion, HostPort, LeaderMessage, LearnerMessage, MemberAddress, Notification, PeerEpoch, QuorumConfig,
+    Role, Round,
+};
+use zebu_proto::{Millis, Sid, Zxid};
+use zebu_store::{Recovered, SnapshotWriter, Store, StoreError};
+use zebu_zab::{
+    Effect, ElectionTimes, LearnerId, Members, Outgoing, OwnHistory, Peer, PeerConfig, RecentHistory, SyncId, Times,
+};
+
+use super::PeerEvent;
+use super::election_port::{ElectionPort, ElectionPortConfig};
+use super::leader_connection::LeaderConnection;
+use super::link::Link;
+use super::quorum_port::QuorumPort;
+use crate::shared::{NodeEvent, Shared};
+
+/// `zookeeper.commitLogCount`: transactions that are kept in memory for learners.
+pub(crate) const RECENT_COUNT: usize = 500;
+/// A server's part in its ensemble.
+pub(crate) struct Ensemble {
+    pub(super) peer: Peer,
+    pub(super) sid: Sid,
+    pub(super) membership: Arc<QuorumConfig>,
+    /// The text of `membership`, as it travels.
+    pub(super) config_text: Vec<u8>,
+    pub(super) is_observer: bool,
+    pub(super) listen: Vec<HostPort>,
+    pub(super) election: ElectionPort,
+    /// The number of the present role.
+    pub(super) role: u64,
+    /// As leader, or on the way to it.
+    pub(super) port: Option<QuorumPort>,
+    pub(super) learners: BTreeMap<LearnerId, Arc<Link>>,
+    pub(super) next_learner: Arc<AtomicU64>,
+    /// Who asked for the syncs that wait, oldest first.
+    pub(super) syncs: VecDeque<(SyncId, SyncFor)>,
+    pub(super) next_sync: u64,
+    /// As learner, or on the way to it.
+    pub(super) connection: u64,
+    pub(super) leader_connection: Option<LeaderConnection>,
+    pub(super) leader: Option<Arc<Link>>,
+    /// A tree that was received and is not installed.
+    pub(super) received: Option<SnapshotWriter>,
+    /// The zxid of the ping that is answered next.
+    pub(super) pinged: Zxid,
+    /// Sessions heard of since then are told with the next answer to a ping.
+    pub(super) heard_since: Millis,
+    /// The role is over, and what was appended is being made durable; whether the tree has to be read again then.
+    pub(super) settling: Option<bool>,
+    pub(super) effects: Vec<Effect>,
+    /// Tasks of the ports. Dropped last.
+    pub(super) runtime: Runtime,
+}
+
+/// Who asked for a sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SyncFor {
+    /// A client of this server.
+    Client,
+    /// A client of a learner.
+    Learner(LearnerId),
+}
+
+/// What a server finds on its disk.
+pub(crate) struct OwnData {
+    pub(crate) own: OwnHistory,
+    pub(crate) recent: RecentHistory,
+    pub(crate) is_trustworthy: bool,
+}
+
+impl Ensemble {
+    /// Opens the election port.
+    ///
+    /// # Errors
+    /// If the port cannot be opened, or there can be no more threads.
+    pub(crate) fn start(shared: &Arc<Shared>, data: OwnData) -> std::io::Result<Self> {
+        let config = &shared.config;
+        let ensemble = &config.ensemble;
+        let sid = config.server_id.unwrap_or_default();
+        let membership = Arc::new(ensemble.membership.clone());
+        let is_observer = ensemble.role == Role::Observer;
+        let own = membership.members.get(&sid).map(|member| member.addresses.clone());
+        let own = own.unwrap_or_default();
+        let all_ips = |port: u16| HostPort::new("0.0.0.0", port);
+        let listen = own.iter().map(|address| match ensemble.quorum_listen_on_all_ips {
+            true => all_ips(address.quorum_port),
+            false => address.quorum(),
+        });
+        let tick_ms = u64::from(config.tick_time_ms);
+        let ticks = |limit: Option<std::num::NonZeroU32>| limit.map_or(1, |limit| u64::from(limit.get()));
+        let times = Times {
+            tick_ms,
+            init_limit: ticks(ensemble.init_limit_ticks),
+            sync_limit: ticks(ensemble.sync_limit_ticks),
+        };
+        let peer = Peer::new(
+            PeerConfig {
+                sid,
+                members: Members::new(membership.clone()),
+                is_observer,
+                times,
+                election: ElectionTimes::default(),
+                is_untrusted: !data.is_trustworthy,
+            },
+            data.own,
+            data.recent,
+        );
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("zebu-peers")
+            .enable_all()
+            .build()?;
+        let events = {
+            let shared = shared.clone();
+            Arc::new(move |event| shared.queue.push(NodeEvent::Peer(PeerEvent::Election(event))))
+        };
+        let election = ElectionPort::start(
+            runtime.handle(),
+            ElectionPortConfig {
+                sid,
+                addresses: own.iter().map(MemberAddress::election).collect(),
+                listen_on_all_ips: ensemble.quorum_listen_on_all_ips,
+                membership: membership.clone(),
+                version: if ensemble.multi_address {
+                    ConnectionVersion::V2
+                } else {
+                    ConnectionVersion::V1
+                },
+                connect_timeout_ms: 5000,
+                initial_message_timeout_ms: tick_ms.saturating_mul(times.sync_limit),
+                tcp_keep_alive: false,
+            },
+            events,
+        )?;
+        tracing::info!(%sid, address = ?election.listening(), "votes are exchanged on the election port");
+        Ok(Self {
+            peer,
+            sid,
+            config_text: membership.to_string().into_bytes(),
+            membership,
+            is_observer,
+            listen: listen.collect(),
+            election,
+            role: 0,
+            port: None,
+            learners: BTreeMap::new(),
+            next_learner: Arc::new(AtomicU64::new(1)),
+            syncs: VecDeque::new(),
+            next_sync: 0,
+            connection: 0,
+            leader_connection: None,
+            leader: None,
+            received: None,
+            pinged: Zxid::ZERO,
+            heard_since: Millis(0),
+            settling: None,
+            effects: Vec::new(),
+            runtime,
+        })
+    }
+
+    /// When [`NodeThread::tick_peer`] wants to be called.
+    pub(crate) fn deadline(&self) -> Option<Millis> {
+        self.peer.deadline()
+    }
+
+    pub(super) fn notify(&self, outgoing: &Outgoing) {
+        let Outgoing { to, notification } = outgoing;
+        tracing::debug!(%to, ?notification, "saying on the election port");
+        let vote = notification.vote;
+        let notification = Notification {
+            state: notification.state,
+            leader: vote.leader,
+            zxid: vote.zxid,
+            round: Round(notification.round),
+            peer_epoch: PeerEpoch(vote.peer_epoch),
+            version: notification.version,
+            config: Some(&self.config_text),
+        };
+        self.election.send(*to, notification.to_frame());
+    }
+
+    pub(super) fn send_to_learner(&self, id: LearnerId, message: &LeaderMessage<'_>) {
+        if let Some(link) = self.learners.get(&id)
+            && !link.send(|out| message.encode(out))
+        {
+            tracing::warn!(peer = %link.peer, "the connection of a learner is ended: too much waits to be sent to it");
+            link.close();
+        }
+    }
+
+    pub(super) fn send_to_leader(&self, message: &LearnerMessage<'_>) {
+        if let Some(link) = &self.leader
+            && !link.send(|out| message.encode(out))
+        {
+            tracing::warn!(peer = %link.peer, "the connection to the leader is ended: too much waits to be sent to it");
+            link.close();
+        }
+    }
+
+    /// Ends everything that belongs to the present role.
+    pub(super) fn end_role(&mut self) {
+        self.role += 1;
+        self.connection += 1;
+        self.port = None;
+        for link in std::mem::take(&mut self.learners).values() {
+            link.close();
+        }
+        self.leader = None;
+        self.leader_connection = None;
+        self.received = None;
+        self.syncs.clear();
+    }
+}
+
+/// The end of the history on disk, put together while it is read.
+pub(crate) fn own_data(store: &Store, recovered: &Recovered, recent: RecentHistory) -> Result<OwnData, StoreError> {
+    let epochs = store.load_epochs(recovered.last_zxid)?;
+    Ok(OwnData {
+        own: OwnHistory {
+            accepted_epoch: epochs.accepted,
+            current_epoch: epochs.current,
+            last_zxid: recovered.last_zxid,
+        },
+        recent,
+        is_trustworthy: recovered.trustworthy,
+    })
+}
