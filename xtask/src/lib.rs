@@ -8,6 +8,7 @@
 //! else here knows the protocol beyond the `srvr` word that tells when a server is ready.
 
 pub mod bench;
+pub mod chaos;
 pub mod context;
 pub mod ensemble;
 pub mod fuzz;
@@ -16,6 +17,7 @@ pub mod interop;
 pub mod java;
 pub mod ports;
 pub mod process;
+mod random;
 pub mod report;
 pub mod runner;
 pub mod server;

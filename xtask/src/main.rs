@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use xtask::bench;
+use xtask::chaos;
 use xtask::ensemble;
 use xtask::fuzz;
 use xtask::interop::crash;
@@ -37,6 +38,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Start servers that form an ensemble on this machine, say who leads, and end them at ^C.
     Ensemble(ensemble::command::Options),
+    /// Kill, pause and cut apart the servers of an ensemble under load, and judge what its clients were told.
+    Chaos(chaos::Options),
     /// List the steps of `test` with what they do and what they need.
     Steps,
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Fuzz(options) => fuzz::run(&workspace, &options),
         Command::Ensemble(options) => ensemble::command::run(&workspace, &options),
+        Command::Chaos(options) => chaos::run(&workspace, &options),
         Command::Steps => {
             runner::list();
             Ok(true)

@@ -35,6 +35,10 @@ pub mod code {
     pub const NODE_EXISTS: i32 = -110;
     /// The node has children.
     pub const NOT_EMPTY: i32 = -111;
+    /// The session is over.
+    pub const SESSION_EXPIRED: i32 = -112;
+    /// The session has gone on at another server.
+    pub const SESSION_MOVED: i32 = -118;
 }
 
 /// A reply as it came.
@@ -78,12 +82,21 @@ impl Session {
     /// # Errors
     /// When the server cannot be reached or refuses.
     pub fn open(address: SocketAddr, timeout_ms: i32) -> io::Result<Self> {
+        Self::open_within(address, timeout_ms, ANSWER_WITHIN)
+    }
+
+    /// As [`Session::open`], for a client that takes a server for dead that does not answer `within` this time, now or
+    /// later.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub fn open_within(address: SocketAddr, timeout_ms: i32, within: Duration) -> io::Result<Self> {
         let nobody = Ticket {
             id: 0,
             password: [0; 16],
             timeout_ms,
         };
-        Self::connect(address, nobody, 0)?.ok_or_else(|| io::Error::other("the server granted no session"))
+        Self::connect(address, nobody, 0, within)?.ok_or_else(|| io::Error::other("the server granted no session"))
     }
 
     /// Comes back to a session, as a client that has seen `zxid_seen`; `None` when the server says that it is over.
@@ -91,14 +104,28 @@ impl Session {
     /// # Errors
     /// When the server cannot be reached, or hangs up: it does so on a client that has seen more than it has.
     pub fn renew(address: SocketAddr, ticket: Ticket, zxid_seen: i64) -> io::Result<Option<Self>> {
-        Self::connect(address, ticket, zxid_seen)
+        Self::connect(address, ticket, zxid_seen, ANSWER_WITHIN)
     }
 
-    fn connect(address: SocketAddr, wanted: Ticket, zxid_seen: i64) -> io::Result<Option<Self>> {
-        let socket = TcpStream::connect_timeout(&address, ANSWER_WITHIN)?;
+    /// As [`Session::renew`], for a client that takes a server for dead that does not answer `within` this time, now or
+    /// later.
+    ///
+    /// # Errors
+    /// As [`Session::renew`].
+    pub fn renew_within(
+        address: SocketAddr,
+        ticket: Ticket,
+        zxid_seen: i64,
+        within: Duration,
+    ) -> io::Result<Option<Self>> {
+        Self::connect(address, ticket, zxid_seen, within)
+    }
+
+    fn connect(address: SocketAddr, wanted: Ticket, zxid_seen: i64, within: Duration) -> io::Result<Option<Self>> {
+        let socket = TcpStream::connect_timeout(&address, within)?;
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(ANSWER_WITHIN))?;
-        socket.set_write_timeout(Some(ANSWER_WITHIN))?;
+        socket.set_read_timeout(Some(within))?;
+        socket.set_write_timeout(Some(within))?;
         let mut frame = Writer::default();
         frame.int(0);
         frame.long(zxid_seen);

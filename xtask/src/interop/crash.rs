@@ -22,7 +22,6 @@ pub mod damage;
 pub mod faults;
 mod life;
 mod model;
-mod random;
 mod sessions;
 mod worker;
 
@@ -35,8 +34,8 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use crate::context::{Context, Tally};
+use crate::random::Random;
 use life::{End, Figures, Life, Setup};
-use random::Random;
 
 /// Rounds in the test run.
 const ROUNDS: u64 = 50;

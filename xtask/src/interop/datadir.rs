@@ -28,7 +28,7 @@ use crate::java::JavaVersion;
 use crate::server::{Product, Server, ServerConfig};
 
 use crate::interop::log_file;
-pub(super) use dump::copy_folder;
+pub(crate) use dump::copy_folder;
 use dump::{Dump, FAST_START, Loader};
 use load::{Lists, Load, SUPER_DIGEST};
 

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use serde::{Deserialize, Serialize};
+
 use super::wire::{Reader, Writer};
 use super::{Reply, bad, code};
 
@@ -33,7 +35,7 @@ impl Acl {
 }
 
 /// What a client is told about a node, as it goes over the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
     /// Transaction that created it.
     pub czxid: i64,
@@ -60,7 +62,7 @@ pub struct Stat {
 }
 
 /// Which kind of node a create makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// Stays.
     Persistent,
@@ -166,6 +168,8 @@ pub enum Op {
         /// For example `user:password`.
         credentials: String,
     },
+    /// Lets this server catch up with the leader.
+    Sync(String),
     /// Nothing; keeps the session alive.
     Ping,
     /// Ends the session.
@@ -256,6 +260,7 @@ impl Op {
             Self::Set { .. } => 5,
             Self::GetAcl(_) => 6,
             Self::SetAcl { .. } => 7,
+            Self::Sync(_) => 9,
             Self::Ping => 11,
             Self::Children(_) => 12,
             Self::Check { .. } => 13,
@@ -312,7 +317,7 @@ impl Op {
                 out.string(path);
                 out.boolean(false);
             }
-            Self::GetAcl(path) => out.string(path),
+            Self::GetAcl(path) | Self::Sync(path) => out.string(path),
             Self::Auth { scheme, credentials } => {
                 out.int(0);
                 out.string(scheme);
@@ -346,6 +351,10 @@ impl Op {
                 Answer::Children(names, stat(&mut reader)?)
             }
             Self::GetAcl(_) => Answer::Acl(acl(&mut reader)?, stat(&mut reader)?),
+            Self::Sync(_) => {
+                reader.string()?;
+                Answer::Nothing
+            }
             Self::Delete { .. } | Self::Check { .. } | Self::Auth { .. } | Self::Ping | Self::Close => Answer::Nothing,
         };
         if !reader.rest().is_empty() {

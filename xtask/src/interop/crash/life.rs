@@ -17,12 +17,12 @@ use crate::interop::client::{Answer, Op, Session};
 use crate::interop::datadir::copy_folder;
 use crate::interop::log_file;
 use crate::process;
+use crate::random::Random;
 use crate::server::{Product, Server, ServerConfig};
 use crate::workspace::Workspace;
 
 use super::check::{self, Promise, Tree};
 use super::damage::{self, Expected};
-use super::random::Random;
 use super::sessions::{self, CLOSING, Closings, MAYFLIES, Mayfly};
 use super::worker::{COUNTER, LOG, Worker};
 

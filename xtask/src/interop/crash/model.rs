@@ -159,6 +159,7 @@ impl Model {
             | Op::GetAcl(_)
             | Op::Auth { .. }
             | Op::Ping
+            | Op::Sync(_)
             | Op::Close => unreachable!("the load makes no such write below a worker's root"),
         }
     }

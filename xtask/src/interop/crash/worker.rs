@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::interop::client::{self, Answer, Mode, Op, Reply, Session, Stat, Ticket, code};
+use crate::random::Random;
 
 use super::model::{Model, Node, Outcome};
-use super::random::Random;
 
 /// Where all workers create numbered nodes, one for each of their shared writes.
 pub(super) const LOG: &str = "/shared/log";

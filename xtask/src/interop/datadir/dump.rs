@@ -284,7 +284,7 @@ fn node_line(path: &str, data: Option<&[u8]>, acl: &[Acl], stat: &Stat) -> Strin
 }
 
 /// Copies a folder with all that is in it.
-pub(in crate::interop) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
         let entry = entry?;
