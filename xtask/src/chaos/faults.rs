@@ -80,7 +80,7 @@ pub(super) struct Faults {
     random: Random,
     start: Instant,
     timeline: File,
-    /// Servers whose disk was full since they were started.
+    /// Servers whose disk was full since all served the last time: one may be on its way to its end because of that.
     full: BTreeSet<usize>,
     /// What may befall, as often as each stands here.
     choice: Vec<Fault>,
@@ -296,7 +296,7 @@ impl Faults {
 
     /// Writes down a process that has ended by itself.
     fn note_end(&mut self, index: usize) -> Result<()> {
-        let was_full = self.full.remove(&index);
+        let was_full = self.full.contains(&index);
         let Some(status) = self.ensemble.member(index).ended()? else {
             return Ok(());
         };
@@ -337,6 +337,8 @@ impl Faults {
                 return Err(error);
             }
         }
+        // Whoever is still there has got over it.
+        self.full.clear();
         self.figures.rests += 1;
         self.figures.longest_rest = self.figures.longest_rest.max(begin.elapsed());
         self.tell(&format!(
