@@ -35,10 +35,10 @@ const LATENCY_DIGITS: u8 = 3;
 /// A run to be made.
 #[derive(Debug, Clone)]
 pub struct Load {
-    /// Where the server listens.
-    pub server: SocketAddr,
-    /// Its process, if its CPU time is to be measured.
-    pub server_pid: Option<u32>,
+    /// Where the servers listen; the connections are dealt out among them.
+    pub servers: Vec<SocketAddr>,
+    /// Their processes, if their CPU time is to be measured.
+    pub server_pids: Vec<u32>,
     /// Number of connections, each with a session of its own.
     pub connections: usize,
     /// Requests that each connection keeps on the way.
@@ -90,7 +90,7 @@ pub struct Outcome {
     pub ops_per_second: f64,
     /// Time from making a request to reading its reply, microseconds.
     pub latency_us: Latency,
-    /// CPU time of the server per operation, microseconds, if its process was given.
+    /// CPU time of all servers together per operation, microseconds, if their processes were given.
     pub server_cpu_us_per_op: Option<f64>,
     /// CPU time of the generator per operation, microseconds.
     pub generator_cpu_us_per_op: f64,
@@ -120,7 +120,7 @@ impl Load {
     /// Whatever makes the figures worthless: a lost connection, a reply that is wrong in any way, a stall.
     pub fn run(&self) -> Result<Outcome, BenchError> {
         self.check()?;
-        let mut first = Session::open(self.server)?;
+        let mut first = Session::open(self.server(0))?;
         self.keys.prepare(&mut first)?;
         first.close()?;
         let mut groups = Vec::new();
@@ -132,7 +132,8 @@ impl Load {
     }
 
     fn check(&self) -> Result<(), BenchError> {
-        let sensible = self.threads >= 1
+        let sensible = !self.servers.is_empty()
+            && self.threads >= 1
             && (self.threads..=100_000).contains(&self.connections)
             && (1..=100_000).contains(&self.outstanding);
         if sensible {
@@ -143,12 +144,17 @@ impl Load {
         ))
     }
 
+    fn server(&self, connection: usize) -> SocketAddr {
+        self.servers[connection % self.servers.len()]
+    }
+
     /// The connections with an index that belongs to this thread.
     fn connections_of(&self, thread: usize) -> Result<Vec<Connection>, BenchError> {
         (thread..self.connections)
             .step_by(self.threads)
             .map(|index| {
-                let mut session = Session::open(self.server)?;
+                // A follower grants a session behind everything that was written before.
+                let mut session = Session::open(self.server(index))?;
                 let requests = Requests::new(self.mix, &self.keys, &mut session)?;
                 Connection::new(index, session, requests, self.outstanding, self.budget(index))
             })
@@ -203,7 +209,11 @@ impl Load {
     }
 
     fn server_micros(&self) -> Result<Option<u64>, BenchError> {
-        self.server_pid.map(cpu::process_micros).transpose()
+        if self.server_pids.is_empty() {
+            return Ok(None);
+        }
+        let each = self.server_pids.iter().map(|pid| cpu::process_micros(*pid));
+        each.sum::<Result<u64, _>>().map(Some)
     }
 
     fn outcome(&self, tallies: &[Tally], server_micros: Option<u64>, generator_micros: u64) -> Outcome {

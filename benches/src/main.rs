@@ -48,12 +48,12 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct LoadArgs {
-    /// Address of the server's client port.
-    #[arg(long, default_value = "127.0.0.1:2181")]
-    server: SocketAddr,
-    /// Process id of the server, to measure its CPU time.
-    #[arg(long)]
-    server_pid: Option<u32>,
+    /// Address of the client port; several, with commas between, share the connections.
+    #[arg(long, default_value = "127.0.0.1:2181", value_delimiter = ',')]
+    server: Vec<SocketAddr>,
+    /// Process ids of the servers, with commas between, to measure their CPU time.
+    #[arg(long, value_delimiter = ',')]
+    server_pid: Vec<u32>,
     /// Operation: get, set, create, or mixed:<share of reads> of gets and sets.
     #[arg(long, default_value = "get")]
     op: Mix,
@@ -152,8 +152,8 @@ impl LoadArgs {
             },
         };
         Ok(Load {
-            server: self.server,
-            server_pid: self.server_pid,
+            servers: self.server.clone(),
+            server_pids: self.server_pid.clone(),
             connections: self.connections,
             outstanding: self.outstanding,
             threads: self.threads,

@@ -5,9 +5,10 @@
 //! from pair to pair, and compared within a pair: what disturbs a machine for minutes disturbs both, and cancels out.
 //!
 //! [`speed`] runs the load generator, [`lives`] leads servers through start, filling, stop and kill and looks at time
-//! and memory on the way, [`report`] holds the numbers and prints them. The generator is the program `zebu-bench`, in a
+//! and memory on the way, [`ensemble`] does so with three servers that form one, [`report`] holds the numbers and prints them. The generator is the program `zebu-bench`, in a
 //! process of its own, so that its CPU time can be told from the server's.
 
+pub mod ensemble;
 pub mod environment;
 pub mod generator;
 pub mod lives;
@@ -58,6 +59,8 @@ pub enum Part {
     Speed,
     /// Memory, and time from start to serving, empty and with a million znodes.
     Lives,
+    /// Three servers: throughput, latency, CPU time, and how long writes fail when the leader goes.
+    Ensemble,
 }
 
 /// Options of `cargo xtask bench`.
@@ -70,7 +73,7 @@ pub struct Options {
     #[arg(long, value_enum, default_value_t = Contender::Zebu)]
     contender: Contender,
     /// Measure only these parts
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Speed, Part::Lives])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Speed, Part::Lives, Part::Ensemble])]
     parts: Vec<Part>,
     /// Number of pairs, instead of the profile's
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=50))]
@@ -98,6 +101,8 @@ pub struct Plan {
     pub warm_up_seconds: u32,
     /// Counted part of each load run, seconds.
     pub seconds: u32,
+    /// Leaders that are killed, and as many that are stopped, of each ensemble.
+    pub failovers: u32,
     /// Whether the million znodes are read back once after a restart, beside the look at the server's own count. A Java
     /// server takes half a minute for it.
     pub read_back: bool,
@@ -113,6 +118,7 @@ impl Plan {
                 first_warm_up_seconds: 4,
                 warm_up_seconds: 1,
                 seconds: 5,
+                failovers: 3,
                 read_back: false,
             },
             Profile::Full => Self {
@@ -122,6 +128,7 @@ impl Plan {
                 first_warm_up_seconds: 10,
                 warm_up_seconds: 2,
                 seconds: 12,
+                failovers: 10,
                 read_back: true,
             },
         };
@@ -236,6 +243,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     }
     if options.parts.contains(&Part::Lives) {
         lives::measure(&bench, &mut results)?;
+    }
+    if options.parts.contains(&Part::Ensemble) {
+        ensemble::measure(&bench, &mut results)?;
     }
     remove(&bench.folder)?;
     let record = report::Record {

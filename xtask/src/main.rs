@@ -29,6 +29,9 @@ enum Command {
         /// A test must pass in each of so many runs
         #[arg(long, default_value_t = 3)]
         rounds: u32,
+        /// With three servers that form an ensemble
+        #[arg(long)]
+        ensemble: bool,
     },
     /// End servers under write load again and again, and see that nothing acknowledged is lost.
     Crash(crash::Options),
@@ -48,7 +51,7 @@ fn main() -> ExitCode {
     let workspace = Workspace::locate();
     let outcome = match Arguments::parse().command {
         Command::Test(selection) => runner::test(&workspace, &selection),
-        Command::RecordKazoo { rounds } => Ok(runner::record_kazoo(&workspace, rounds)),
+        Command::RecordKazoo { rounds, ensemble } => Ok(runner::record_kazoo(&workspace, rounds, ensemble)),
         Command::Crash(options) => Ok(runner::crash(&workspace, &options)),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Fuzz(options) => fuzz::run(&workspace, &options),

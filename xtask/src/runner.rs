@@ -57,8 +57,13 @@ pub fn test(workspace: &Workspace, selection: &Selection) -> Result<bool> {
     Ok(reports.iter().all(StepReport::passed))
 }
 
-/// Renews the record that the step `kazoo` is measured by; `true` when that worked.
-pub fn record_kazoo(workspace: &Workspace, rounds: u32) -> bool {
+/// Renews the record that the step `kazoo`, or `kazoo-ensemble`, is measured by; `true` when that worked.
+pub fn record_kazoo(workspace: &Workspace, rounds: u32, is_ensemble: bool) -> bool {
+    let setup = if is_ensemble {
+        kazoo::Setup::Ensemble
+    } else {
+        kazoo::Setup::Alone
+    };
     let needs = BTreeSet::from([Need::DebianZooKeeper, Need::Java, Need::Kazoo]);
     let report = run_one(
         workspace,
@@ -68,7 +73,7 @@ pub fn record_kazoo(workspace: &Workspace, rounds: u32) -> bool {
         "kazoo's suite on the Java server",
         |context| {
             install::install(context, &needs)?;
-            kazoo::record(context, rounds)
+            kazoo::record(context, setup, rounds)
         },
     );
     report.passed()

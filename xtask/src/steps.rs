@@ -107,10 +107,22 @@ pub const STEPS: &[Step] = &[
         run: interop::datadir::run,
     },
     Step {
+        name: "mixed",
+        what: "zebu and Java servers form ensembles, either kind leading, and all members end with the same tree",
+        needs: &[Need::Java, Need::DebianZooKeeper, Need::MavenZooKeeper],
+        run: interop::mixed::run,
+    },
+    Step {
         name: "kazoo",
         what: "the test suite of Python's kazoo passes on zebu wherever it passes on Java 3.8.0",
         needs: &[Need::DebianZooKeeper, Need::Java, Need::Kazoo],
         run: interop::kazoo::run,
+    },
+    Step {
+        name: "kazoo-ensemble",
+        what: "the same with three servers that form an ensemble",
+        needs: &[Need::DebianZooKeeper, Need::Java, Need::Kazoo],
+        run: interop::kazoo::run_ensemble,
     },
 ];
 

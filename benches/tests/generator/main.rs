@@ -15,8 +15,8 @@ use stand_in::{Fault, StandIn};
 
 fn load(server: &StandIn, op: &str, extent: Extent) -> Result<Outcome, BenchError> {
     Load {
-        server: server.address(),
-        server_pid: Some(std::process::id()),
+        servers: vec![server.address()],
+        server_pids: vec![std::process::id()],
         connections: 3,
         outstanding: 20,
         threads: 2,

@@ -65,25 +65,24 @@ impl Generator {
         Self { binary }
     }
 
-    /// Loads a server and measures.
+    /// Loads one or more servers, which share the connections, and measures.
     ///
     /// # Errors
     /// When the generator gives up: a lost connection, a wrong reply.
     pub fn load(
         &self,
         workload: &Workload,
-        server: SocketAddr,
-        server_pid: u32,
+        servers: &[SocketAddr],
+        server_pids: &[u32],
         warm_up_seconds: u32,
         seconds: u32,
     ) -> Result<Outcome> {
-        let mut command = self.command("load", server);
-        command.args(["--op", workload.op]);
+        let mut command = self.command("load", &join(servers));
+        command.args(["--op", workload.op, "--server-pid", &join(server_pids)]);
         for (option, value) in [
             ("--data-bytes", workload.data_bytes),
             ("--connections", workload.connections),
             ("--outstanding", workload.outstanding),
-            ("--server-pid", server_pid),
             ("--warm-up-seconds", warm_up_seconds),
             ("--seconds", seconds),
         ] {
@@ -97,7 +96,7 @@ impl Generator {
     /// # Errors
     /// As [`Generator::load`].
     pub fn fill(&self, server: SocketAddr) -> Result<f64> {
-        let tree: Tree = run(&mut self.command("fill", server))?;
+        let tree: Tree = run(&mut self.command("fill", &server.to_string()))?;
         Ok(tree.znodes_per_second)
     }
 
@@ -106,7 +105,7 @@ impl Generator {
     /// # Errors
     /// As [`Generator::load`]; also when a znode is missing.
     pub fn check(&self, server: SocketAddr) -> Result<f64> {
-        let tree: Tree = run(&mut self.command("check", server))?;
+        let tree: Tree = run(&mut self.command("check", &server.to_string()))?;
         Ok(tree.znodes_per_second)
     }
 
@@ -115,7 +114,7 @@ impl Generator {
     /// # Errors
     /// When the generator cannot be started.
     pub fn watch_start(&self, server: SocketAddr) -> Result<StartWatch> {
-        let mut command = self.command("wait", server);
+        let mut command = self.command("wait", &server.to_string());
         command.arg("--limit-seconds").arg(SERVING_WITHIN_SECONDS.to_string());
         let child = command
             .stdout(Stdio::piped())
@@ -124,14 +123,20 @@ impl Generator {
         Ok(StartWatch { child })
     }
 
-    fn command(&self, command: &str, server: SocketAddr) -> Command {
+    fn command(&self, command: &str, servers: &str) -> Command {
         let mut generator = Command::new(&self.binary);
         generator
-            .args([command, "--server", &server.to_string()])
+            .args([command, "--server", servers])
             .stdin(Stdio::null())
             .stderr(Stdio::inherit());
         generator
     }
+}
+
+/// With commas between.
+fn join<T: ToString>(values: &[T]) -> String {
+    let texts: Vec<String> = values.iter().map(T::to_string).collect();
+    texts.join(",")
 }
 
 #[derive(Debug, Deserialize)]

@@ -58,7 +58,7 @@ pub fn measure(bench: &Bench, results: &mut Results) -> Result<()> {
             let at = place(seat);
             bench
                 .generator
-                .load(workload, addresses[at], pids[at], 0, plan.first_warm_up_seconds)?;
+                .load(workload, &[addresses[at]], &[pids[at]], 0, plan.first_warm_up_seconds)?;
         }
     }
     for workload in &WORKLOADS {
@@ -66,10 +66,13 @@ pub fn measure(bench: &Bench, results: &mut Results) -> Result<()> {
             for seat in Seat::order(pair) {
                 let at = place(seat);
                 settle(&pids)?;
-                let outcome =
-                    bench
-                        .generator
-                        .load(workload, addresses[at], pids[at], plan.warm_up_seconds, plan.seconds)?;
+                let outcome = bench.generator.load(
+                    workload,
+                    &[addresses[at]],
+                    &[pids[at]],
+                    plan.warm_up_seconds,
+                    plan.seconds,
+                )?;
                 say(&format!(
                     "{}, pair {}, {}: {:.0} ops/s, p50 {:.0} us, p99 {:.0} us, CPU us/op: server {:.2}, generator {:.2}",
                     workload.name,

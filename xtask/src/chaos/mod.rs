@@ -13,7 +13,7 @@ pub mod faults;
 pub mod history;
 pub mod plant;
 mod run;
-mod tree;
+pub mod tree;
 mod workload;
 
 use std::env;

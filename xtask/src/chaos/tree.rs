@@ -73,6 +73,23 @@ pub(super) fn read(address: SocketAddr) -> io::Result<Tree> {
     Ok(tree)
 }
 
+/// The first differences between the trees of several servers, each in a line; empty when all have the same.
+///
+/// # Errors
+/// When a server does not answer.
+pub fn of_all(addresses: &[SocketAddr]) -> io::Result<Vec<String>> {
+    let Some((first, others)) = addresses.split_first() else {
+        return Ok(Vec::new());
+    };
+    let tree = read(*first)?;
+    let mut lines = Vec::new();
+    for other in others {
+        let found = differences(&tree, &read(*other)?);
+        lines.extend(found.into_iter().map(|line| format!("{first} and {other}: {line}")));
+    }
+    Ok(lines)
+}
+
 /// The first differences between two trees, each in a line; empty when they are the same.
 pub(super) fn differences(one: &Tree, other: &Tree) -> Vec<String> {
     const SHOWN: usize = 5;

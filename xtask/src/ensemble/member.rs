@@ -284,6 +284,16 @@ impl Member {
         process.stop(within).map(Some)
     }
 
+    /// Asks its process to end (SIGTERM), and does not wait.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn ask_to_stop(&mut self) -> Result<()> {
+        self.process
+            .as_mut()
+            .map_or(Ok(()), |process| process.signal(Signal::TERM))
+    }
+
     /// Freezes its process (SIGSTOP).
     ///
     /// # Errors
@@ -314,6 +324,18 @@ impl Member {
             Ok(answer) => Role::of(&answer),
             Err(_) => Role::Silent,
         }
+    }
+
+    /// Waits until it answers four-letter words, whether it serves clients or not.
+    ///
+    /// # Errors
+    /// As [`Member::wait_until_serving`].
+    pub fn wait_until_answering(&mut self, within: Duration) -> Result<()> {
+        let (address, name) = (self.client(), self.name());
+        let process = self.process.as_mut().ok_or_else(|| anyhow!("{name} does not run"))?;
+        process.wait_until(within, || {
+            process::four_letter_word_within(address, "ruok", WORD_WITHIN).is_ok()
+        })
     }
 
     /// Waits until it serves clients.

@@ -27,8 +27,10 @@ use crate::workspace::Workspace;
 const MEASURE: Product = Product::Java(JavaVersion::Debian38);
 /// Test files that run at the same time, each with a server of its own. The tests wait more than they compute.
 const WORKERS: usize = 3;
-/// The harness gives its server's ports from an offset on: client, election, quorum, admin, secure.
+/// The harness gives its servers' ports from an offset on: client, election, quorum, admin, secure, and the next server's
+/// so many further on.
 const PORTS: u16 = 5;
+const PORTS_APART: u16 = 10;
 /// The longest single test takes about 30 seconds on the Java server.
 const TEST_SECONDS_MAX: u32 = 120;
 /// The suite takes 90 seconds on Java on two idle cores. With a server that hangs, each test waits for a minute or more;
@@ -45,6 +47,50 @@ const LONGEST_FIRST: [&str; 6] = [
     "test_partitioner.py",
     "test_lease.py",
 ];
+
+/// How many servers the suite has to do with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setup {
+    /// One.
+    Alone,
+    /// Three that form an ensemble.
+    Ensemble,
+}
+
+impl Setup {
+    const fn size(self) -> u16 {
+        match self {
+            Self::Alone => 1,
+            Self::Ensemble => 3,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Alone => "kazoo",
+            Self::Ensemble => "kazoo-ensemble",
+        }
+    }
+
+    /// Behind the names of the files of this set-up.
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Alone => "",
+            Self::Ensemble => "-ensemble",
+        }
+    }
+
+    const fn workers(self) -> usize {
+        match self {
+            Self::Alone => WORKERS,
+            Self::Ensemble => 2,
+        }
+    }
+
+    const fn ports(self) -> u16 {
+        PORTS + (self.size() - 1) * PORTS_APART
+    }
+}
 
 /// How one test ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,12 +132,24 @@ pub fn install(context: &Context) -> Result<()> {
 /// # Errors
 /// When the suite cannot be run.
 pub fn run(context: &Context) -> Result<Tally> {
-    let expected = expected(context.workspace())?;
+    run_with(context, Setup::Alone)
+}
+
+/// The step with three servers.
+///
+/// # Errors
+/// When the suite cannot be run.
+pub fn run_ensemble(context: &Context) -> Result<Tally> {
+    run_with(context, Setup::Ensemble)
+}
+
+fn run_with(context: &Context, setup: Setup) -> Result<Tally> {
+    let expected = expected(context.workspace(), setup)?;
     ensure_it_serves(context)?;
-    let mut results = run_suite(context, Product::Zebu, &Files::All)?;
+    let mut results = run_suite(context, Product::Zebu, setup, &Files::All)?;
     let failing = not_passed(&results, &expected);
     if (1..=SECOND_ATTEMPTS_MAX).contains(&failing.len()) {
-        results.extend(second_attempt(context, &failing)?);
+        results.extend(second_attempt(context, setup, &failing)?);
     }
     Ok(judge(context, &results, &expected))
 }
@@ -107,10 +165,10 @@ fn ensure_it_serves(context: &Context) -> Result<()> {
 ///
 /// # Errors
 /// When the suite cannot be run.
-pub fn record(context: &Context, rounds: u32) -> Result<Tally> {
+pub fn record(context: &Context, setup: Setup, rounds: u32) -> Result<Tally> {
     let mut passes: Option<BTreeSet<String>> = None;
     for round in 1..=rounds {
-        let results = run_suite(context, MEASURE, &Files::All)?;
+        let results = run_suite(context, MEASURE, setup, &Files::All)?;
         context.announce(&format!("round {round}: {}", counts(&results)));
         for (test, outcome) in results.iter().filter(|(_, outcome)| outcome.kind != "passed") {
             context.announce(&format!("{} {test}: {}", outcome.kind, outcome.reason));
@@ -130,7 +188,7 @@ pub fn record(context: &Context, rounds: u32) -> Result<Tally> {
         text.push_str(test);
         text.push('\n');
     }
-    fs::write(expected_file(context.workspace()), text).context("cannot write the record")?;
+    fs::write(expected_file(context.workspace(), setup), text).context("cannot write the record")?;
     Ok(Tally {
         passed: passes.len() as u64,
         failed: 0,
@@ -165,8 +223,8 @@ fn judge(context: &Context, results: &Results, expected: &BTreeSet<String>) -> T
 
 /// Runs the files of `failing` once more, one after the other. Some tests of the suite depend on timing and fail on a
 /// busy machine on any server; what passes now is named, so that nobody takes it for steady.
-fn second_attempt(context: &Context, failing: &BTreeSet<String>) -> Result<Results> {
-    let mut again = run_suite(context, Product::Zebu, &Files::Tests(failing.clone()))?;
+fn second_attempt(context: &Context, setup: Setup, failing: &BTreeSet<String>) -> Result<Results> {
+    let mut again = run_suite(context, Product::Zebu, setup, &Files::Tests(failing.clone()))?;
     again.retain(|test, _| failing.contains(test));
     for test in passed(&again) {
         context.announce(&format!("passed on zebu at the second attempt only: {test}"));
@@ -216,10 +274,10 @@ struct Job {
 }
 
 /// Runs the suite on one product. Servers and files of the run are gone when this returns.
-fn run_suite(context: &Context, product: Product, files: &Files) -> Result<Results> {
-    let stage = Stage::new(context, product)?;
+fn run_suite(context: &Context, product: Product, setup: Setup, files: &Files) -> Result<Results> {
+    let stage = Stage::new(context, product, setup)?;
     let (jobs, workers) = match files {
-        Files::All => (all_jobs(&stage.tests)?, WORKERS),
+        Files::All => (all_jobs(&stage.tests)?, setup.workers()),
         Files::Tests(tests) => (jobs_of(tests), 1),
     };
     let queue = Mutex::new(jobs);
@@ -291,6 +349,7 @@ struct Stage {
     tests: PathBuf,
     python: PathBuf,
     set_aside: Vec<String>,
+    setup: Setup,
     logs: PathBuf,
     /// What is not over by then is ended.
     deadline: Instant,
@@ -298,12 +357,12 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(context: &Context, product: Product) -> Result<Self> {
+    fn new(context: &Context, product: Product, setup: Setup) -> Result<Self> {
         let workspace = context.workspace();
         let dir = tempfile::tempdir().context("no temporary folder")?;
         fs::create_dir(dir.path().join("pids")).context("cannot make a folder")?;
         let source = workspace.interop_source("kazoo");
-        let logs = workspace.logs().join("kazoo").join(product.name());
+        let logs = workspace.logs().join(setup.name()).join(product.name());
         fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
         let version = match product {
             // The harness asks nothing of zebu that it asks only of Java.
@@ -312,7 +371,7 @@ impl Stage {
         };
         let mut environment = vec![
             ("ZOOKEEPER_VERSION", version.number().into()),
-            ("ZOOKEEPER_CLUSTER_SIZE", "1".into()),
+            ("ZOOKEEPER_CLUSTER_SIZE", setup.size().to_string().into()),
             ("STAND_IN_PIDS", dir.path().join("pids").into()),
             ("PYTHONPATH", source.clone().into()),
             ("PYTHONDONTWRITEBYTECODE", "1".into()),
@@ -332,7 +391,8 @@ impl Stage {
         Ok(Self {
             tests: tests_folder(&python)?,
             python,
-            set_aside: set_aside(&source)?,
+            set_aside: set_aside(&source, setup)?,
+            setup,
             logs,
             dir,
             environment,
@@ -367,7 +427,10 @@ impl Stage {
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env("TMPDIR", &folder)
             .env("KAZOO_RESULTS", &results)
-            .env("ZOOKEEPER_PORT_OFFSET", ports::free_ports(PORTS)?.to_string())
+            .env(
+                "ZOOKEEPER_PORT_OFFSET",
+                ports::free_ports(self.setup.ports())?.to_string(),
+            )
             .env_remove("SERVER_JVMFLAGS")
             .env_remove("CI");
         let log = self.logs.join(format!("{}.log", job.file));
@@ -441,9 +504,9 @@ fn read_results(file: &Path) -> Result<Results> {
     Ok(results)
 }
 
-/// The names in `passes-on-java-3.8.0.txt`.
-fn expected(workspace: &Workspace) -> Result<BTreeSet<String>> {
-    let file = expected_file(workspace);
+/// The names in `passes-on-java-3.8.0.txt`, or that of the ensemble.
+fn expected(workspace: &Workspace, setup: Setup) -> Result<BTreeSet<String>> {
+    let file = expected_file(workspace, setup);
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let expected: BTreeSet<String> = entries(&text).map(str::to_owned).collect();
     if expected.is_empty() {
@@ -453,8 +516,8 @@ fn expected(workspace: &Workspace) -> Result<BTreeSet<String>> {
 }
 
 /// The beginnings of names in `set-aside.txt`; each line must give a reason.
-fn set_aside(source: &Path) -> Result<Vec<String>> {
-    let file = source.join("set-aside.txt");
+fn set_aside(source: &Path, setup: Setup) -> Result<Vec<String>> {
+    let file = source.join(format!("set-aside{}.txt", setup.suffix()));
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let split = |line: &str| line.split_once("  ").map(|(test, _)| test.to_owned());
     entries(&text)
@@ -469,10 +532,10 @@ fn entries(text: &str) -> impl Iterator<Item = &str> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-fn expected_file(workspace: &Workspace) -> PathBuf {
+fn expected_file(workspace: &Workspace, setup: Setup) -> PathBuf {
     workspace
         .interop_source("kazoo")
-        .join(format!("passes-on-{}.txt", MEASURE.name()))
+        .join(format!("passes-on-{}{}.txt", MEASURE.name(), setup.suffix()))
 }
 
 /// The caller's search path with the stand-in's folder before it.
@@ -545,15 +608,19 @@ mod tests {
     #[test]
     fn every_test_that_is_set_aside_has_a_reason() {
         let source = Workspace::locate().interop_source("kazoo");
-        assert!(!set_aside(&source).unwrap().is_empty());
+        for setup in [Setup::Alone, Setup::Ensemble] {
+            assert!(!set_aside(&source, setup).unwrap().is_empty());
+        }
     }
 
     #[test]
     fn nothing_is_both_recorded_and_set_aside() {
         let workspace = Workspace::locate();
-        let aside = set_aside(&workspace.interop_source("kazoo")).unwrap();
-        for test in expected(&workspace).unwrap() {
-            assert!(!aside.iter().any(|start| test.starts_with(start)), "{test}");
+        for setup in [Setup::Alone, Setup::Ensemble] {
+            let aside = set_aside(&workspace.interop_source("kazoo"), setup).unwrap();
+            for test in expected(&workspace, setup).unwrap() {
+                assert!(!aside.iter().any(|start| test.starts_with(start)), "{test}");
+            }
         }
     }
 

@@ -10,4 +10,5 @@ pub mod datadir;
 pub mod differential;
 pub mod kazoo;
 pub(crate) mod log_file;
+pub mod mixed;
 pub mod servers;
