@@ -7,7 +7,7 @@ use zebu_proto::{ErrorCode, Id, OpCode, SessionId, Xid};
 use zebu_tree::RequestContext;
 
 use super::clients::{Asker, What};
-use super::{LearnerKey, Node, NodeRole, Now, PendingConnect, refuse};
+use super::{LearnerKey, Node, NodeRole, Now, Owner, PendingConnect, refuse};
 use crate::connection::{Connection, Outputs};
 use crate::read::Replica;
 
@@ -39,7 +39,7 @@ impl<C: Connection> Node<C> {
         let Some(handle) = renewed else {
             return refuse(conn, request.read_only, outputs);
         };
-        self.owners.remove(&session);
+        self.owned_here(session);
         self.go_on(conn, &handle, timeout_ms, request.read_only, outputs);
     }
 
@@ -194,7 +194,7 @@ impl<C: Connection> Node<C> {
             OpCode::CreateSession => {
                 let timeout = body.first_chunk().ok_or("it asked for a session without a timeout")?;
                 let timeout_ms = i32::from_be_bytes(*timeout);
-                self.owners.insert(session, learner);
+                self.owners.insert(session, Owner::Learner(learner));
                 if self.sessions.is_live(session) {
                     // It asks again for what it has; the session goes on as it is.
                     let context = self.context(session, xid, &[], true, now);
@@ -209,9 +209,9 @@ impl<C: Connection> Node<C> {
             OpCode::CloseSession => {}
             _ if !op.is_client_request() || !op.is_write() => return Err("it forwarded what is no write"),
             _ => {
-                let owner = *self.owners.entry(session).or_insert(learner);
-                let is_here = self.bound.contains_key(&session);
-                if self.sessions.is_live(session) && (is_here || owner != learner) {
+                let asked_by = Owner::Learner(learner);
+                let is_live = self.sessions.is_live(session);
+                if is_live && *self.owners.entry(session).or_insert(asked_by) != asked_by {
                     self.refuse(session, xid, ids, ErrorCode::SessionMoved, now);
                     return Ok(());
                 }
@@ -245,7 +245,7 @@ impl<C: Connection> Node<C> {
         if is_valid {
             self.close_other(session, None, outputs);
             self.bound.remove(&session);
-            self.owners.insert(session, learner);
+            self.owners.insert(session, Owner::Learner(learner));
         }
         is_valid
     }

@@ -94,6 +94,15 @@ pub enum NodeRole {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LearnerKey(pub u64);
 
+/// Who served a session last, in the eyes of a leader. It stays so when the connection is gone: what comes from elsewhere
+/// is older. Source: `SessionTrackerImpl.checkSession`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// The leader itself.
+    Here,
+    Learner(LearnerKey),
+}
+
 /// A tree that is not what the leader's was after the same transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Divergence {
@@ -118,8 +127,8 @@ pub struct Node<C> {
     keys: BTreeMap<ConnId, Key>,
     /// The connection on which each session was last seen, if that is one of this server's.
     bound: BTreeMap<SessionId, ConnId>,
-    /// On a leader: the learner that serves a session.
-    owners: BTreeMap<SessionId, LearnerKey>,
+    /// On a leader: who served each session last.
+    owners: BTreeMap<SessionId, Owner>,
     last_prepared: Zxid,
     committed: Zxid,
     /// The last transaction that was applied.
@@ -433,6 +442,7 @@ impl<C: Connection> Node<C> {
                 conn: conn.id(),
                 bytes: None,
             };
+            self.owned_here(session);
             self.decide_session(session, timeout_ms, Some(asker), now);
         }
         let what = What::Connect {
@@ -449,6 +459,13 @@ impl<C: Connection> Node<C> {
                 what,
             },
         );
+    }
+
+    fn owned_here(&mut self, session: SessionId) {
+        // There is nobody else whom a server alone could take for the owner.
+        if self.role == NodeRole::Leading {
+            self.owners.insert(session, Owner::Here);
+        }
     }
 
     /// A session goes on, on this connection.

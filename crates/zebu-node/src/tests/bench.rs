@@ -161,13 +161,17 @@ impl Bench {
     }
 
     pub(super) fn with(settings: Settings) -> Self {
-        let replica = Replica::new(Tree::new(settings));
-        let now = Now {
-            mono: Millis(10_000),
-            wall: WallMillis(1_700_000_000_000),
-        };
-        let config = NodeConfig {
-            sid: Sid(1),
+        Self::started(settings, Self::config(1), Node::new)
+    }
+
+    /// A server of an ensemble, which has no role yet.
+    pub(super) fn member(config: NodeConfig) -> Self {
+        Self::started(Settings::default(), config, Node::in_ensemble)
+    }
+
+    pub(super) fn config(sid: i64) -> NodeConfig {
+        NodeConfig {
+            sid: Sid(sid),
             tick_ms: TICK_MS,
             session_timeout_ms_min: 2000,
             session_timeout_ms_max: 20_000,
@@ -177,8 +181,20 @@ impl Bench {
                 per_minute_max: 600_000,
                 never_used_ms_max: 0,
             },
+        }
+    }
+
+    fn started(
+        settings: Settings,
+        config: NodeConfig,
+        start: impl FnOnce(NodeConfig, &Replica, Now) -> Node<FakeConn>,
+    ) -> Self {
+        let replica = Replica::new(Tree::new(settings));
+        let now = Now {
+            mono: Millis(10_000),
+            wall: WallMillis(1_700_000_000_000),
         };
-        let node = Node::new(config, &replica, now);
+        let node = start(config, &replica, now);
         Self {
             node,
             replica,

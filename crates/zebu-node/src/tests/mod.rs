@@ -1,6 +1,7 @@
 //! Behaviour of node, replica and watches together, as clients would see it.
 
 mod bench;
+mod ensemble;
 mod order;
 mod sessions;
 mod watches;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod ending;
+mod ensemble;
 mod fairness;
 mod limits;
 mod snapshots;

@@ -1,5 +1,7 @@
 //! A client of the wire protocol over a plain socket, for tests.
 
+pub(crate) mod ports;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -28,11 +30,50 @@ pub(crate) struct Reply {
     pub(crate) body: Vec<u8>,
 }
 
+/// What a client asks for when it connects.
+#[derive(Clone)]
+pub(crate) struct Handshake {
+    pub(crate) last_zxid_seen: i64,
+    pub(crate) timeout_ms: i32,
+    /// New if it is 0.
+    pub(crate) session: i64,
+    pub(crate) password: Vec<u8>,
+    pub(crate) may_be_read_only: bool,
+}
+
+impl Handshake {
+    /// A new session.
+    pub(crate) fn new(timeout_ms: i32) -> Self {
+        Self {
+            last_zxid_seen: 0,
+            timeout_ms,
+            session: 0,
+            password: vec![0; 16],
+            may_be_read_only: false,
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut request = Vec::new();
+        request.extend(0i32.to_be_bytes());
+        request.extend(self.last_zxid_seen.to_be_bytes());
+        request.extend(self.timeout_ms.to_be_bytes());
+        request.extend(self.session.to_be_bytes());
+        request.extend(buffer(&self.password));
+        request.push(u8::from(self.may_be_read_only));
+        request
+    }
+}
+
 /// A connection.
 pub(crate) struct Client {
     pub(crate) socket: TcpStream,
+    /// 0 if the server knows of no such session.
     pub(crate) session: i64,
     pub(crate) password: Vec<u8>,
+    /// What the server gave.
+    pub(crate) timeout_ms: i32,
+    pub(crate) is_read_only: bool,
     xid: i32,
 }
 
@@ -82,24 +123,36 @@ impl Client {
 
     /// A session, new if it is 0. `None` if the server closes the connection.
     pub(crate) fn with_session(address: SocketAddr, timeout_ms: i32, session: i64, password: &[u8]) -> Option<Self> {
-        let mut client = Self {
-            socket: connect(address),
+        let handshake = Handshake {
             session,
             password: password.to_vec(),
+            ..Handshake::new(timeout_ms)
+        };
+        Self::shake_hands(address, &handshake)
+    }
+
+    /// A session as it is asked for. `None` if the server closes the connection.
+    pub(crate) fn shake_hands(address: SocketAddr, handshake: &Handshake) -> Option<Self> {
+        let mut client = Self {
+            socket: connect(address),
+            session: 0,
+            password: Vec::new(),
+            timeout_ms: 0,
+            is_read_only: false,
             xid: 0,
         };
-        let mut request = Vec::new();
-        request.extend(0i32.to_be_bytes());
-        request.extend(0i64.to_be_bytes());
-        request.extend(timeout_ms.to_be_bytes());
-        request.extend(session.to_be_bytes());
-        request.extend(buffer(password));
-        request.push(0);
-        client.send_frame(&request);
+        client.send_frame(&handshake.encode());
         let response = client.frame()?;
+        client.timeout_ms = i32::from_be_bytes(response[4..8].try_into().unwrap());
         client.session = i64::from_be_bytes(response[8..16].try_into().unwrap());
         client.password = response[20..36].to_vec();
+        client.is_read_only = response[36] == 1;
         Some(client)
+    }
+
+    /// Connects to another server, or once more to the same, and goes on with the session.
+    pub(crate) fn renew(&self, address: SocketAddr) -> Option<Self> {
+        Self::with_session(address, self.timeout_ms, self.session, &self.password)
     }
 
     pub(crate) fn send_frame(&mut self, frame: &[u8]) {
@@ -218,5 +271,12 @@ pub(crate) fn set_data(path: &str, data: &[u8]) -> Vec<u8> {
     let mut body = string(path);
     body.extend(buffer(data));
     body.extend((-1i32).to_be_bytes());
+    body
+}
+
+/// The body of a read that sets no watch.
+pub(crate) fn path(path: &str) -> Vec<u8> {
+    let mut body = string(path);
+    body.push(0);
     body
 }

@@ -1,0 +1,150 @@
+//! An ensemble in this process: every member a server of its own, with its own directory and ports.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+
+use tempfile::TempDir;
+use zebu_proto::Sid;
+use zebu_proto::quorum::{QuorumConfig, Role};
+use zebu_server::config::Listen;
+use zebu_server::{Config, Server};
+
+use crate::support::ports::free_port;
+use crate::support::{self, Client, until};
+
+/// What the members are told beside who they are.
+type Configure = Box<dyn Fn(&mut Config)>;
+
+/// The members of an ensemble, running or not. Voters have the numbers from 1 on, observers those behind them.
+pub(crate) struct Members {
+    members: Vec<Member>,
+    membership: QuorumConfig,
+    configure: Configure,
+}
+
+struct Member {
+    dir: TempDir,
+    client: SocketAddr,
+    server: Option<Server>,
+}
+
+impl Members {
+    /// An ensemble of so many voters, all running, with a leader that a quorum follows.
+    pub(crate) fn start(voters: usize, configure: impl Fn(&mut Config) + 'static) -> Self {
+        let mut members = Self::with_observers(voters, 0, configure);
+        members.start_all();
+        members.leader();
+        members
+    }
+
+    /// The same with observers, and none of them started yet.
+    pub(crate) fn with_observers(voters: usize, observers: usize, configure: impl Fn(&mut Config) + 'static) -> Self {
+        let mut membership = QuorumConfig::default();
+        let mut members = Vec::new();
+        for number in 1..=voters + observers {
+            let (quorum, election, client) = (free_port(), free_port(), free_port());
+            let part = if number > voters { ":observer" } else { "" };
+            let line = format!("127.0.0.1:{quorum}:{election}{part}");
+            membership.add(&format!("server.{number}"), &line).unwrap();
+            members.push(Member {
+                dir: tempfile::tempdir().unwrap(),
+                client: (Ipv4Addr::LOCALHOST, client).into(),
+                server: None,
+            });
+        }
+        Self {
+            members,
+            membership,
+            configure: Box::new(configure),
+        }
+    }
+
+    /// The numbers of all members.
+    pub(crate) fn all(&self) -> impl Iterator<Item = usize> + use<> {
+        1..=self.members.len()
+    }
+
+    /// Starts a member that is not running.
+    pub(crate) fn run(&mut self, number: usize) {
+        let member = &mut self.members[number - 1];
+        let sid = Sid(i64::try_from(number).unwrap());
+        let mut config = Config::for_test(member.dir.path());
+        config.client = Some(Listen {
+            host: Some(member.client.ip()),
+            port: member.client.port(),
+        });
+        config.server_id = Some(sid);
+        config.ensemble.membership = self.membership.clone();
+        if !self.membership.is_participant(sid) {
+            config.ensemble.role = Role::Observer;
+        }
+        // Ten seconds and five: a busy machine must not look like a broken one.
+        config.ensemble.init_limit_ticks = NonZeroU32::new(100);
+        config.ensemble.sync_limit_ticks = NonZeroU32::new(50);
+        (self.configure)(&mut config);
+        let before = member.server.replace(Server::start(config).unwrap());
+        assert!(before.is_none(), "{number} runs already");
+    }
+
+    /// Starts all that are not running.
+    pub(crate) fn start_all(&mut self) {
+        for number in self.all() {
+            if self.members[number - 1].server.is_none() {
+                self.run(number);
+            }
+        }
+    }
+
+    /// Stops a member and waits until it has ended.
+    pub(crate) fn stop(&mut self, number: usize) {
+        self.members[number - 1].server.take().unwrap().stop();
+    }
+
+    /// Where its clients connect.
+    pub(crate) fn address(&self, number: usize) -> SocketAddr {
+        self.members[number - 1].client
+    }
+
+    /// A client of it with a new session.
+    pub(crate) fn client(&self, number: usize, timeout_ms: i32) -> Client {
+        Client::new(self.address(number), timeout_ms)
+    }
+
+    /// Its answer to a four-letter word.
+    pub(crate) fn word(&self, number: usize, word: &str) -> String {
+        support::word(self.address(number), word.as_bytes())
+    }
+
+    /// What it is at the moment, as `srvr` calls it; nothing if it serves nobody.
+    pub(crate) fn mode(&self, number: usize) -> Option<String> {
+        self.members[number - 1].server.as_ref()?;
+        let answer = self.word(number, "srvr");
+        let mode = answer.lines().find_map(|line| line.strip_prefix("Mode: "))?;
+        Some(mode.to_owned())
+    }
+
+    /// Waits until all members that run serve their clients. Returns the leader.
+    pub(crate) fn leader(&self) -> usize {
+        let mut leader = None;
+        until("all serve, one leads", || {
+            let running = self.all().filter(|number| self.members[number - 1].server.is_some());
+            let modes: Vec<_> = running.map(|number| (number, self.mode(number))).collect();
+            let mut leaders = modes.iter().filter(|(_, mode)| mode.as_deref() == Some("leader"));
+            leader = leaders.next().map(|(number, _)| *number);
+            let is_one = leader.is_some() && leaders.next().is_none();
+            is_one && modes.iter().all(|(_, mode)| mode.is_some())
+        });
+        leader.unwrap()
+    }
+
+    /// A member that runs and does not lead.
+    pub(crate) fn follower(&self) -> usize {
+        self.other_than(self.leader())
+    }
+
+    /// The first member that runs and is another.
+    pub(crate) fn other_than(&self, not: usize) -> usize {
+        let mut others = self.all().filter(|number| *number != not);
+        others.find(|number| self.members[number - 1].server.is_some()).unwrap()
+    }
+}

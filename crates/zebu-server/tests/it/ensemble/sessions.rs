@@ -1,0 +1,145 @@
+//! Global sessions: they belong to the ensemble, survive their server and their leader, and move between servers.
+
+use super::members::Members;
+use super::{code, exists, renewal};
+use crate::support::{Client, Handshake, create, op, until};
+
+/// For those that are meant to live.
+const LONG_MS: i32 = 60_000;
+/// For those that are meant to expire.
+const SHORT_MS: i32 = 1000;
+const EPHEMERAL: i32 = 1;
+
+/// Goes on with a session on one of the members that serve by now.
+fn come_back(members: &Members, client: &Client, number: usize) -> Client {
+    let mut back = None;
+    until("the session goes on", || {
+        back = client.renew(members.address(number));
+        back.is_some()
+    });
+    back.unwrap()
+}
+
+#[test]
+fn a_session_survives_its_leader_with_its_ephemerals() {
+    let mut members = Members::start(3, |_| {});
+    let leader = members.leader();
+    let follower = members.follower();
+    let mut of_leader = members.client(leader, LONG_MS);
+    of_leader.create("/of-leader", b"", EPHEMERAL);
+    let mut of_follower = members.client(follower, LONG_MS);
+    of_follower.create("/of-follower", b"", EPHEMERAL);
+    members.stop(leader);
+    assert_eq!(of_follower.reply(), None, "who has no leader serves nobody");
+    members.leader();
+    let mut back = come_back(&members, &of_leader, follower);
+    assert_eq!(back.session, of_leader.session);
+    assert_eq!(exists(&mut back, "/of-leader"), code::OK);
+    let other = members.other_than(follower);
+    let mut moved = come_back(&members, &of_follower, other);
+    assert_eq!(moved.session, of_follower.session);
+    moved.create("/after", b"", EPHEMERAL);
+    assert_eq!(exists(&mut moved, "/of-follower"), code::OK);
+    // They are its own as before.
+    assert_eq!(moved.call(op::CLOSE_SESSION, b"").err, code::OK);
+    back.create("/last", b"", EPHEMERAL);
+    assert_eq!(exists(&mut back, "/of-follower"), code::NO_NODE);
+    assert_eq!(exists(&mut back, "/after"), code::NO_NODE);
+}
+
+#[test]
+fn a_session_whose_client_does_not_come_back_expires_under_the_next_leader() {
+    let mut members = Members::start(3, |_| {});
+    let leader = members.leader();
+    let mut silent = members.client(members.follower(), SHORT_MS);
+    silent.create("/ephemeral", b"", EPHEMERAL);
+    members.stop(leader);
+    members.leader();
+    for number in members.all().filter(|number| *number != leader) {
+        let mut witness = members.client(number, LONG_MS);
+        until("it expires", || exists(&mut witness, "/ephemeral") == code::NO_NODE);
+        let refused = silent.renew(members.address(number)).unwrap();
+        assert_eq!((refused.session, refused.timeout_ms), (0, 0));
+    }
+}
+
+#[test]
+fn what_comes_late_from_where_a_session_was_before_is_not_carried_out() {
+    let members = Members::start(3, |_| {});
+    let leader = members.leader();
+    let follower = members.follower();
+    let another = members
+        .all()
+        .find(|number| ![leader, follower].contains(number))
+        .unwrap();
+    for (at, (from, to)) in [(follower, another), (follower, leader), (leader, follower)]
+        .into_iter()
+        .enumerate()
+    {
+        let mut old = members.client(from, LONG_MS);
+        old.create(&format!("/before-{at}"), b"", EPHEMERAL);
+        let mut new = old.renew(members.address(to)).unwrap();
+        assert_eq!(new.session, old.session);
+        new.create(&format!("/new-{at}"), b"", 0);
+        let late = format!("/late-{at}");
+        // The connection may be closed before it is sent.
+        let _ = old.try_send(op::CREATE, &create(&late, b"", 0));
+        assert_eq!(
+            old.reply(),
+            None,
+            "from {from} to {to}: the connection ends without a reply"
+        );
+        new.create(&format!("/newer-{at}"), b"", 0);
+        assert_eq!(exists(&mut new, &late), code::NO_NODE);
+        assert_eq!(exists(&mut new, &format!("/before-{at}")), code::OK);
+    }
+}
+
+/// The new connection is gone as well when the late request arrives.
+#[test]
+fn the_leader_remembers_that_it_served_a_session_last() {
+    let members = Members::start(3, |_| {});
+    let (leader, follower) = (members.leader(), members.follower());
+    let mut old = members.client(follower, LONG_MS);
+    old.create("/before", b"", 0);
+    let mut new = old.renew(members.address(leader)).unwrap();
+    new.create("/new", b"", 0);
+    let connections = || {
+        members
+            .word(leader, "cons")
+            .lines()
+            .filter(|line| line.contains("sid="))
+            .count()
+    };
+    drop(new);
+    until("the leader has lost the connection", || connections() == 0);
+    old.send(op::CREATE, &create("/late", b"", 0));
+    assert_eq!(old.reply(), None);
+    let mut witness = members.client(leader, LONG_MS);
+    assert_eq!(exists(&mut witness, "/late"), code::NO_NODE);
+}
+
+#[test]
+fn wrong_passwords_and_unknown_sessions_are_refused_by_every_member_and_harm_nobody() {
+    let mut members = Members::with_observers(3, 1, |_| {});
+    members.start_all();
+    members.leader();
+    for number in members.all() {
+        let address = members.address(number);
+        let mut owner = members.client(number, LONG_MS);
+        for password in [&[0; 16][..], &[], &[7; 5]] {
+            let wrong = Handshake {
+                password: password.to_vec(),
+                ..renewal(owner.session)
+            };
+            let mut refused = Client::shake_hands(address, &wrong).unwrap();
+            assert_eq!((refused.session, refused.timeout_ms), (0, 0));
+            assert_eq!(refused.password, [0; 16]);
+            assert_eq!(refused.frame(), None);
+        }
+        let mut unknown = Client::shake_hands(address, &renewal(4711)).unwrap();
+        assert_eq!((unknown.session, unknown.timeout_ms), (0, 0));
+        assert_eq!(unknown.frame(), None);
+        owner.create(&format!("/{number}"), b"", EPHEMERAL);
+    }
+}
