@@ -262,6 +262,8 @@ impl NodeThread {
                 NodeEvent::Stop => is_stopping = true,
             }
         }
+        // A leader that was held up for long may find out that it is none any more, and then nobody's session expires.
+        self.tick_peer();
         if now.mono >= self.next_tick {
             self.next_tick = self.node.deadline(now);
             for session in self.node.tick(&shared.replica.read(), now) {
@@ -271,7 +273,6 @@ impl NodeThread {
         }
         self.propose();
         self.forward();
-        self.tick_peer();
         if shared.has_failed() {
             // The log failed: whatever is in flight stays unacknowledged.
             return true;

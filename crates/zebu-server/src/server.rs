@@ -261,7 +261,7 @@ fn store_options(config: &Config) -> StoreOptions {
         trust_empty: storage.snapshot_trust_empty,
         auto_create_dir: storage.datadir_autocreate,
         // A server alone has nobody to be filled by.
-        auto_create_db: true,
+        auto_create_db: config.storage.db_autocreate || !config.is_distributed(),
         ..defaults
     }
 }

@@ -227,6 +227,12 @@ impl Leader {
         }
     }
 
+    /// Whether this learner has the history, and may serve clients.
+    #[must_use]
+    pub fn is_synced(&self, id: LearnerId) -> bool {
+        self.learners.get(&id).is_some_and(Learner::is_synced)
+    }
+
     /// Servers that have the history, voters and others, without this one.
     pub fn synced(&self) -> impl Iterator<Item = (Sid, bool)> {
         self.learners

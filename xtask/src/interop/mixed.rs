@@ -86,6 +86,13 @@ impl Case {
         work(&ensemble, &[0, 1], "third")?;
         ensemble.member(2).start()?;
         ensemble.wait_until_all_serve(SERVES_WITHIN)?;
+        // One without any data gets the whole tree.
+        let follower = (0..3).find(|index| ensemble.leader() != Some(*index)).unwrap_or(0);
+        ensemble.member(follower).kill()?;
+        let data = ensemble.members()[follower].data().join("version-2");
+        std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
+        ensemble.member(follower).start()?;
+        ensemble.wait_until_all_serve(SERVES_WITHIN)?;
         work(&ensemble, &[0, 1, 2], "fourth")?;
         same(&ensemble)
     }

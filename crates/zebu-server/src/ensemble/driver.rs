@@ -72,7 +72,7 @@ impl NodeThread {
                 unhandled,
             } if role == ensemble.role => {
                 for says in said {
-                    self.learner_said(id, says);
+                    self.learner_said(role, id, says);
                 }
                 drop(unhandled);
             }

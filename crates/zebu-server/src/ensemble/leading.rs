@@ -62,9 +62,15 @@ impl NodeThread {
         self.peer(|peer, _, effects| peer.sync(id, effects));
     }
 
-    pub(super) fn learner_said(&mut self, id: LearnerId, says: LearnerSays) {
+    pub(super) fn learner_said(&mut self, role: u64, id: LearnerId, says: LearnerSays) {
         let now = self.shared.clock.now();
-        let is_leading = self.node.role() == NodeRole::Leading;
+        let Some(ensemble) = &self.ensemble else { return };
+        // The role may be over since the last thing that it said, or its connection given up.
+        if ensemble.role != role || !ensemble.learners.contains_key(&id) {
+            return;
+        }
+        let has_history = ensemble.peer.as_leader().is_some_and(|leader| leader.is_synced(id));
+        let is_leading = has_history && self.node.role() == NodeRole::Leading;
         match says {
             LearnerSays::Protocol(message) => {
                 self.peer(|peer, now, effects| peer.learner_said(id, &message, now, effects));
@@ -75,8 +81,11 @@ impl NodeThread {
                 }
                 self.peer(|peer, now, effects| peer.learner_said(id, &ToLeader::Pong, now, effects));
             }
-            // Whoever asks before this server leads is answered by nobody; its own role ends too.
-            LearnerSays::Revalidate { .. } | LearnerSays::Request { .. } if !is_leading => {}
+            // Nobody serves clients before it has the history.
+            LearnerSays::Revalidate { .. } | LearnerSays::Request { .. } if !is_leading => {
+                self.close_learner(id, "it asked for something out of turn");
+                self.peer(|peer, _, effects| peer.learner_lost(id, effects));
+            }
             LearnerSays::Revalidate { session, timeout_ms } => {
                 let valid =
                     self.node

@@ -97,11 +97,9 @@ impl NodeThread {
             LearnerEffect::LoadSnapshot => {}
             LearnerEffect::InstallSnapshot(zxid) => self.install(zxid),
             LearnerEffect::Append(proposal) => {
+                // It was read once already, when it came.
                 if let Err(error) = self.node.append(proposal.zxid, &proposal.txn) {
-                    tracing::error!(zxid = %proposal.zxid, %error, "a transaction of the leader cannot be taken over");
-                    self.peer(|peer, _, effects| {
-                        peer.step_down("the leader sent a transaction that cannot be read", effects);
-                    });
+                    panic!("a transaction of the leader cannot be taken over: {error}");
                 }
             }
             LearnerEffect::Commit(zxid) => self.node.committed(zxid),

@@ -1,8 +1,9 @@
 //! What arrives on the quorum port, on its way to the node thread.
 
 use bytes::Bytes;
-use zebu_proto::jute::DecodeError;
+use zebu_proto::jute::{DecodeError, DecodeErrorKind};
 use zebu_proto::quorum::{LeaderMessage, LearnerMessage, QuorumPacket, SessionTouch};
+use zebu_proto::txn::TxnRecord;
 use zebu_proto::{Id, SessionId, Xid, Zxid};
 use zebu_zab::{ToLeader, ToLearner};
 
@@ -86,7 +87,18 @@ impl LeaderSays {
     /// # Errors
     /// If it is none of a leader's, or cannot be read.
     pub(crate) fn decode(packet: &QuorumPacket<'_>) -> Result<Self, DecodeError> {
-        let proposal = |zxid: Zxid, txn: &[u8]| (zxid, Bytes::copy_from_slice(txn));
+        let proposal = |zxid: Zxid, txn: &[u8]| -> Result<_, DecodeError> {
+            // What cannot be applied must not be logged, and is found out before anybody counts on it.
+            let record = TxnRecord::decode(txn)?;
+            if record.header.zxid != zxid {
+                return Err(DecodeError {
+                    field: "zxid of a transaction",
+                    offset: 0,
+                    kind: DecodeErrorKind::Unknown(0),
+                });
+            }
+            Ok((zxid, Bytes::copy_from_slice(txn)))
+        };
         Ok(match LeaderMessage::decode(packet)? {
             LeaderMessage::LeaderInfo { epoch, .. } => Self::Protocol(ToLearner::LeaderInfo { epoch }),
             LeaderMessage::Diff { zxid } => Self::Protocol(ToLearner::Diff { zxid }),
@@ -95,14 +107,14 @@ impl LeaderSays {
             LeaderMessage::NewLeader { epoch, .. } => Self::Protocol(ToLearner::NewLeader { epoch }),
             LeaderMessage::UpToDate => Self::Protocol(ToLearner::UpToDate),
             LeaderMessage::Proposal { zxid, txn } => {
-                let (zxid, txn) = proposal(zxid, txn);
+                let (zxid, txn) = proposal(zxid, txn)?;
                 Self::Protocol(ToLearner::Proposal { zxid, txn })
             }
             LeaderMessage::Commit { zxid } | LeaderMessage::CommitAndActivate { zxid, .. } => {
                 Self::Protocol(ToLearner::Commit { zxid })
             }
             LeaderMessage::Inform { zxid, txn } | LeaderMessage::InformAndActivate { zxid, txn, .. } => {
-                let (zxid, txn) = proposal(zxid, txn);
+                let (zxid, txn) = proposal(zxid, txn)?;
                 Self::Protocol(ToLearner::Inform { zxid, txn })
             }
             LeaderMessage::Ping { zxid } => Self::Protocol(ToLearner::Ping { zxid }),
