@@ -14,6 +14,8 @@ pub(super) type Key = usize;
 /// A connection and its requests that wait, in the order in which they came.
 pub(super) struct Client<C> {
     pub(super) conn: C,
+    /// What was prepared or taken over when it came. Nothing up to here can be the answer to a request of its.
+    pub(super) since: Zxid,
     pub(super) queue: VecDeque<Queued>,
 }
 

@@ -231,6 +231,9 @@ impl<C: Connection> Node<C> {
 
     /// A learner asks whether the session of a client that came back to it still exists. If so it is served there now.
     ///
+    /// The answer must come behind everything that the session has in flight ([`Node::has_in_flight`]): the learner could
+    /// take it for the answer to something that the client asks for next.
+    ///
     /// Source: `LearnerHandler`, `LeaderZooKeeperServer.checkIfValidGlobalSession`.
     pub fn learner_revalidates(
         &mut self,
@@ -248,6 +251,14 @@ impl<C: Connection> Node<C> {
             self.owners.insert(session, Owner::Learner(learner));
         }
         is_valid
+    }
+
+    /// Whether something that a session asked for is decided and not applied yet.
+    pub fn has_in_flight(&self, session: SessionId) -> bool {
+        let in_flight = self.in_flight.iter();
+        in_flight
+            .rev()
+            .any(|in_flight| in_flight.record.header.session == session)
     }
 
     /// A learner has heard of the client of a session.

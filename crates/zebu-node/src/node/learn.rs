@@ -192,10 +192,19 @@ impl<C: Connection> Node<C> {
     }
 
     /// Which of this server's clients waits for a transaction that was decided elsewhere.
+    ///
+    /// Clients may begin to count anew with each connection: what was on its way for an earlier connection of the session
+    /// has a number that this one may be waiting for as well. Its transaction comes before the leader's word on the session.
+    /// Only the refusal of something that comes still later, from where the session was before, can be taken for that of
+    /// a request here, which then ends without an answer.
     pub(super) fn asker_of(&self, record: &TxnRecord) -> Option<Asker> {
         let conn = *self.bound.get(&record.header.session)?;
         let key = *self.keys.get(&conn)?;
-        let front = self.clients[key].as_ref()?.queue.front()?;
+        let client = self.clients[key].as_ref()?;
+        if record.header.zxid <= client.since {
+            return None;
+        }
+        let front = client.queue.front()?;
         let is_it = match &front.what {
             What::Connect { session, .. } => {
                 *session == record.header.session && matches!(record.txn, Txn::CreateSession { .. })

@@ -689,6 +689,7 @@ impl<C: Connection> Node<C> {
     fn admit(&mut self, conn: &C, session: SessionId) -> Key {
         let client = Some(Client {
             conn: conn.clone(),
+            since: self.last_prepared,
             queue: VecDeque::new(),
         });
         let key = match self.free.pop() {

@@ -186,6 +186,39 @@ fn what_a_learner_brings_late_for_a_session_that_has_moved_is_not_carried_out() 
     assert_eq!(replies(&members.learners[1].got(&new)), [(1, 0)]);
 }
 
+/// Some clients count their requests anew on each connection.
+#[test]
+fn a_client_that_counts_anew_does_not_get_the_answer_to_what_it_asked_for_before() {
+    let mut members = Members::new(2, |_| {});
+    let old = members.client(0);
+    members.learners[0].send(&old, &[create(1, "/old", CreateMode::Persistent)]);
+    members.forward(0);
+    // It is proposed before the leader speaks of the session, and committed after that.
+    let batch = members.leader.node.take_log(LogBatch::default());
+    for learner in &mut members.learners {
+        for (zxid, txn) in batch.records() {
+            learner.node.append(zxid, txn).unwrap();
+        }
+    }
+    let new = members.conn(1);
+    members.learners[1].connect(&new, &renewal(old.session()));
+    assert!(members.leader.node.has_in_flight(old.session()));
+    members.forward(1);
+    assert_eq!(members.learners[1].got(&new), [Got::Connected]);
+    members.learners[1].send(&new, &[create(1, "/old", CreateMode::Persistent)]);
+    let zxid = batch.last_zxid().unwrap();
+    for learner in &mut members.learners {
+        learner.node.committed(zxid);
+        learner.settle();
+    }
+    members.leader.node.committed(zxid);
+    members.leader.settle();
+    assert_eq!(members.learners[1].got(&new), [], "that was another request");
+    members.settle();
+    let node_exists = zebu_proto::ErrorCode::NodeExists.code();
+    assert_eq!(replies(&members.learners[1].got(&new)), [(1, node_exists)]);
+}
+
 #[test]
 fn a_leader_that_served_a_session_last_refuses_others_when_its_connection_is_gone() {
     let mut members = Members::new(1, |_| {});

@@ -90,7 +90,10 @@ impl NodeThread {
                 let valid =
                     self.node
                         .learner_revalidates(LearnerKey(id.0), session, timeout_ms, now, &mut self.outputs);
-                if let Some(ensemble) = &self.ensemble {
+                if valid && self.node.has_in_flight(session) {
+                    self.propose();
+                    self.sync(SyncFor::Revalidation(id, session));
+                } else if let Some(ensemble) = &self.ensemble {
                     ensemble.send_to_learner(id, &LeaderMessage::Revalidate { session, valid });
                 }
             }
@@ -187,6 +190,9 @@ impl NodeThread {
                 self.node.synced();
             }
             SyncFor::Learner(learner) => ensemble.send_to_learner(learner, &LeaderMessage::Sync),
+            SyncFor::Revalidation(learner, session) => {
+                ensemble.send_to_learner(learner, &LeaderMessage::Revalidate { session, valid: true });
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use zebu_proto::quorum::{
     ConnectionVersion, HostPort, LeaderMessage, LearnerMessage, MemberAddress, Notification, PeerEpoch, QuorumConfig,
     Role, Round,
 };
-use zebu_proto::{Millis, Sid, Zxid};
+use zebu_proto::{Millis, SessionId, Sid, Zxid};
 use zebu_store::{Recovered, SnapshotWriter, Store, StoreError};
 use zebu_zab::{
     Effect, ElectionTimes, LearnerId, Members, Outgoing, OwnHistory, Peer, PeerConfig, RecentHistory, SyncId, Times,
@@ -67,6 +67,8 @@ pub(super) enum SyncFor {
     Client,
     /// A client of a learner.
     Learner(LearnerId),
+    /// A client that came back to a learner, while something that its session had asked for elsewhere was in flight.
+    Revalidation(LearnerId, SessionId),
 }
 
 /// What a server finds on its disk.

@@ -2,7 +2,7 @@
 
 use super::members::Members;
 use super::{code, exists, renewal};
-use crate::support::{Client, Handshake, create, op, until};
+use crate::support::{Client, Handshake, create, op, path, until};
 
 /// For those that are meant to live.
 const LONG_MS: i32 = 60_000;
@@ -18,6 +18,17 @@ fn come_back(members: &Members, client: &Client, number: usize) -> Client {
         back.is_some()
     });
     back.unwrap()
+}
+
+/// Whether a node exists there: the code of exists, if it is answered.
+fn look(members: &Members, number: usize, node: &str) -> Option<i32> {
+    let mut witness = Client::shake_hands(members.address(number), &Handshake::new(LONG_MS))?;
+    witness.try_send(op::EXISTS, &path(node)).ok()?;
+    let err = witness.reply()?.err;
+    // It leaves no session behind.
+    witness.try_send(op::CLOSE_SESSION, b"").ok()?;
+    witness.reply()?;
+    Some(err)
 }
 
 #[test]
@@ -56,9 +67,10 @@ fn a_session_whose_client_does_not_come_back_expires_under_the_next_leader() {
     members.stop(leader);
     members.leader();
     for number in members.all().filter(|number| *number != leader) {
-        let mut witness = members.client(number, LONG_MS);
-        until("it expires", || exists(&mut witness, "/ephemeral") == code::NO_NODE);
-        let refused = silent.renew(members.address(number)).unwrap();
+        until("it expires", || {
+            look(&members, number, "/ephemeral") == Some(code::NO_NODE)
+        });
+        let refused = come_back(&members, &silent, number);
         assert_eq!((refused.session, refused.timeout_ms), (0, 0));
     }
 }

@@ -150,9 +150,12 @@ impl Client {
         Some(client)
     }
 
-    /// Connects to another server, or once more to the same, and goes on with the session.
+    /// Connects to another server, or once more to the same, and goes on with the session. Its requests have other numbers
+    /// than those that are sent here, as with most clients.
     pub(crate) fn renew(&self, address: SocketAddr) -> Option<Self> {
-        Self::with_session(address, self.timeout_ms, self.session, &self.password)
+        let mut renewed = Self::with_session(address, self.timeout_ms, self.session, &self.password)?;
+        renewed.xid = self.xid + 1000;
+        Some(renewed)
     }
 
     pub(crate) fn send_frame(&mut self, frame: &[u8]) {
