@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 
+use super::Options;
 use crate::ensemble::Ensemble;
 use crate::ensemble::disk::Disk;
 use crate::ensemble::network::{Cut, Network};
@@ -29,6 +30,10 @@ const ROUNDS_BEFORE_REST: u64 = 4;
 pub enum Fault {
     /// One server is killed.
     Kill,
+    /// One server is killed and started again at once.
+    Restart,
+    /// One server after the other is asked to end, and started again as soon as it has.
+    Roll,
     /// All servers are killed at about the same time.
     KillAll,
     /// One server is asked to end.
@@ -52,10 +57,14 @@ pub enum Fault {
 }
 
 /// As often as each stands here.
-const CHOICE: [Fault; 16] = [
+const CHOICE: [Fault; 20] = [
     Fault::Kill,
     Fault::Kill,
     Fault::Kill,
+    Fault::Restart,
+    Fault::Restart,
+    Fault::Restart,
+    Fault::Roll,
     Fault::KillAll,
     Fault::Stop,
     Fault::Stop,
@@ -82,6 +91,8 @@ pub(super) struct Faults {
     timeline: File,
     /// Servers whose disk was full since all served the last time: one may be on its way to its end because of that.
     full: BTreeSet<usize>,
+    /// Divides the times between faults.
+    haste: u32,
     /// What may befall, as often as each stands here.
     choice: Vec<Fault>,
     figures: Figures,
@@ -110,10 +121,13 @@ impl Faults {
         disks: Vec<Disk>,
         random: Random,
         start: Instant,
-        without: &[Fault],
+        options: &Options,
         folder: &Path,
     ) -> Result<Self> {
-        let choice: Vec<Fault> = CHOICE.into_iter().filter(|fault| !without.contains(fault)).collect();
+        let choice: Vec<Fault> = CHOICE
+            .into_iter()
+            .filter(|fault| !options.without.contains(fault))
+            .collect();
         ensure!(!choice.is_empty(), "no fault is left");
         let file = folder.join("timeline.log");
         Ok(Self {
@@ -124,6 +138,7 @@ impl Faults {
             start,
             timeline: File::create(&file).with_context(|| format!("cannot make {}", file.display()))?,
             full: BTreeSet::new(),
+            haste: options.haste,
             choice,
             figures: Figures::default(),
         })
@@ -132,6 +147,14 @@ impl Faults {
     /// The servers.
     pub(super) fn ensemble(&self) -> &Ensemble {
         &self.ensemble
+    }
+
+    /// Kills all servers: their files change no more.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(super) fn kill_all(&mut self) -> Result<()> {
+        (0..self.count()).try_for_each(|index| self.ensemble.member(index).kill())
     }
 
     /// What was done so far.
@@ -216,6 +239,20 @@ impl Faults {
             Fault::Kill => {
                 self.tell(&told);
                 self.ensemble.member(target).kill()?;
+            }
+            Fault::Restart => {
+                self.tell(&told);
+                self.ensemble.member(target).kill()?;
+                self.ensemble.member(target).start()?;
+            }
+            Fault::Roll => {
+                self.tell("Roll");
+                for step in 0..count {
+                    let index = (target + step) % count;
+                    self.stop(index)?;
+                    self.ensemble.member(index).start()?;
+                    self.sleep(100, 1500);
+                }
             }
             Fault::KillAll => {
                 self.tell("KillAll");
@@ -360,7 +397,8 @@ impl Faults {
     }
 
     fn sleep(&mut self, from_ms: u64, to_ms: u64) {
-        thread::sleep(Duration::from_millis(from_ms + self.random.below(to_ms - from_ms)));
+        let ms = from_ms + self.random.below(to_ms - from_ms);
+        thread::sleep(Duration::from_millis(ms) / self.haste);
     }
 
     /// A timeline that cannot be written does not change what is found.

@@ -56,6 +56,9 @@ pub struct Options {
     /// Longest pause of a client between two steps, in milliseconds
     #[arg(long, default_value_t = 15)]
     think_ms: u64,
+    /// Divides the times between faults: JVMs need longer to come back than zebu
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
+    haste: u32,
     /// Kinds of faults that shall not befall (may be given several times)
     #[arg(long, value_name = "FAULT")]
     without: Vec<Fault>,
@@ -111,6 +114,8 @@ pub fn step(context: &Context) -> Result<Tally> {
         let seed = seed.to_string();
         let arguments = [
             "chaos",
+            "--haste",
+            "3",
             "--servers",
             &servers,
             "--seconds",

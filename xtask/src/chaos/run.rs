@@ -64,23 +64,17 @@ pub(super) fn run(workspace: &Workspace, options: &Options, programs: &[Product]
     ensemble.start()?;
     ensemble.wait_until_all_serve(READY_WITHIN)?;
     let start = Instant::now();
-    let faults = Faults::new(
-        ensemble,
-        network,
-        disks,
-        random.fork(0),
-        start,
-        &options.without,
-        &folder,
-    )?;
-    let outcome = under_load(faults, options, &mut random, start, &folder);
+    let mut faults = Faults::new(ensemble, network, disks, random.fork(0), start, options, &folder)?;
+    let outcome = under_load(&mut faults, options, &mut random, start, &folder);
     let passed = match &outcome {
         Ok(findings) => conclude(findings, options, &folder)?,
         Err(_) => false,
     };
+    faults.kill_all()?;
     if passed && !options.keep {
-        // What is mounted below cannot be removed, and ends with this process.
-        let _ = fs::remove_dir_all(&folder);
+        // Ends the mounts below the folder.
+        drop(faults);
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
         return Ok(true);
     }
     for sid in 1..=programs.len() {
@@ -137,7 +131,7 @@ fn setup() -> Setup {
 }
 
 fn under_load(
-    mut faults: Faults,
+    faults: &mut Faults,
     options: &Options,
     random: &mut Random,
     start: Instant,

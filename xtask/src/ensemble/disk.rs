@@ -14,7 +14,7 @@ use super::isolation;
 /// The file that fills the disk.
 const BALLAST: &str = "ballast";
 
-/// A disk that is mounted on a folder.
+/// A disk that is mounted on a folder until this is dropped; what is on it is lost then.
 #[derive(Debug)]
 pub struct Disk {
     folder: PathBuf,
@@ -70,5 +70,12 @@ impl Disk {
             fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
         }
         Ok(())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // One that is still in use stays mounted until the namespace ends.
+        let _ = Command::new("umount").arg(&self.folder).status();
     }
 }
