@@ -91,6 +91,8 @@ pub(super) struct Faults {
     timeline: File,
     /// Servers whose disk was full since all served the last time: one may be on its way to its end because of that.
     full: BTreeSet<usize>,
+    /// When the last fault was over.
+    mended: Instant,
     /// Divides the times between faults.
     haste: u32,
     /// What may befall, as often as each stands here.
@@ -103,10 +105,8 @@ pub(super) struct Faults {
 pub(super) struct Figures {
     /// Faults by name, in the order of their first use.
     pub(super) faults: Vec<(String, u32)>,
-    /// Times that all servers served again.
-    pub(super) rests: u32,
-    /// Longest time until all servers served again.
-    pub(super) longest_rest: Duration,
+    /// How long it took until all servers served again after the last of some faults was over.
+    pub(super) recoveries: Vec<Duration>,
     /// Zebu servers that ended by themselves, or did not come back: none may.
     pub(super) wrong: Vec<String>,
     /// Java servers that did so.
@@ -138,6 +138,7 @@ impl Faults {
             start,
             timeline: File::create(&file).with_context(|| format!("cannot make {}", file.display()))?,
             full: BTreeSet::new(),
+            mended: start,
             haste: options.haste,
             choice,
             figures: Figures::default(),
@@ -168,15 +169,15 @@ impl Faults {
     /// When the harness itself fails.
     pub(super) fn run(&mut self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
-        let mut round = 0;
         while Instant::now() < end {
-            self.round()?;
-            round += 1;
-            if round % ROUNDS_BEFORE_REST == 0 {
-                self.rest()?;
+            for _ in 1..ROUNDS_BEFORE_REST {
+                self.round()?;
+                self.sleep(100, 2000);
             }
+            self.round()?;
+            self.rest()?;
         }
-        self.rest()
+        Ok(())
     }
 
     /// One to three faults that overlap, and their end.
@@ -197,9 +198,7 @@ impl Faults {
             self.network.heal()?;
             self.sleep(0, 1000);
         }
-        self.mend()?;
-        self.sleep(100, 2000);
-        Ok(())
+        self.mend()
     }
 
     /// The leader, or any server.
@@ -321,6 +320,7 @@ impl Faults {
     /// Ends all faults and starts what is down.
     fn mend(&mut self) -> Result<()> {
         self.tell("all is mended");
+        self.mended = Instant::now();
         self.network.heal()?;
         for index in 0..self.count() {
             self.disks[index].relieve()?;
@@ -352,7 +352,7 @@ impl Faults {
 
     /// Waits until all servers serve.
     fn rest(&mut self) -> Result<()> {
-        let begin = Instant::now();
+        let begin = self.mended;
         while let Err(error) = self.ensemble.wait_until_all_serve(BACK_WITHIN) {
             // Java is helped, so that its run can go on; zebu has failed.
             let roles = self.ensemble.roles();
@@ -376,8 +376,7 @@ impl Faults {
         }
         // Whoever is still there has got over it.
         self.full.clear();
-        self.figures.rests += 1;
-        self.figures.longest_rest = self.figures.longest_rest.max(begin.elapsed());
+        self.figures.recoveries.push(begin.elapsed());
         self.tell(&format!(
             "all serve after {:?}: {:?}",
             begin.elapsed(),

@@ -212,12 +212,17 @@ fn under_load(
         .iter()
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
+    let mut recoveries = figures.recoveries.clone();
+    recoveries.sort();
+    let seconds = |time: Option<&Duration>| time.map_or(0.0, Duration::as_secs_f64);
     let told = vec![
         format!("faults: {}", names.join(", ")),
         format!(
-            "all served again {} times, at the latest after {:.1} s; {expired} sessions were lost, {abandoned} left to expire",
-            figures.rests,
-            figures.longest_rest.as_secs_f64()
+            "all served again {} times, after {:.1} s at the median and {:.1} s at most; {expired} sessions were lost, \
+             {abandoned} left to expire",
+            recoveries.len(),
+            seconds(recoveries.get(recoveries.len() / 2)),
+            seconds(recoveries.last())
         ),
     ];
     let all_zebu = faults

@@ -138,7 +138,7 @@ impl Ensemble {
         self.roles().iter().position(|role| *role == Role::Leader)
     }
 
-    /// Waits until all members serve and one of them leads; returns its index.
+    /// Waits until all members serve and exactly one of them leads; returns its index.
     ///
     /// # Errors
     /// When that does not come about `within` this time, or a process ends meanwhile; the text holds the end of a log.
@@ -146,8 +146,8 @@ impl Ensemble {
         let deadline = Instant::now() + within;
         loop {
             let roles = self.roles();
-            let leader = roles.iter().position(|role| *role == Role::Leader);
-            if let Some(leader) = leader.filter(|_| roles.iter().all(Role::serves)) {
+            let mut leaders = (0..roles.len()).filter(|index| roles[*index] == Role::Leader);
+            if let (Some(leader), None, true) = (leaders.next(), leaders.next(), roles.iter().all(Role::serves)) {
                 return Ok(leader);
             }
             for member in &mut self.members {
