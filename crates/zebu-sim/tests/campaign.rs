@@ -93,7 +93,7 @@ fn every_fault_of_a_program_is_found() {
     for bug in Bug::ALL {
         let (name, seeds) = match bug {
             Bug::SnapshotSurvivesTruncation | Bug::FirstRecordSurvivesTruncation => ("three", 200),
-            Bug::AbortedSyncKept => ("three", 600),
+            Bug::AbortedSyncKept | Bug::HoleInCommittedLog => ("three", 600),
             Bug::HistoryAckedBeforeDurable => ("three", 300),
             Bug::SyncUnconfirmed => ("three", 200),
             Bug::CommitBehindNewLeader => ("busy", 50),

@@ -198,6 +198,12 @@ impl Election {
         self.count(now)
     }
 
+    /// Notes that this server has given up its leader, for its silence or because the connection is lost. Nobody waits for
+    /// its vote, until it says something: a frozen one can still be reached.
+    pub fn given_up(&mut self, leader: Sid) {
+        self.unreachable.insert(leader);
+    }
+
     /// Notes that a voter can be reached.
     pub fn reachable(&mut self, sid: Sid) {
         self.unreachable.remove(&sid);

@@ -376,7 +376,10 @@ impl Peer {
     fn settle(&mut self, why: &'static str, out: &mut Effects) {
         let history = match core::mem::replace(&mut self.role, Role::Settling(None)) {
             Role::Leading(leader) => Some(leader.into_history()),
-            Role::Learning(learner) => learner.into_history(),
+            Role::Learning(learner) => {
+                self.election.given_up(learner.leader());
+                learner.into_history()
+            }
             Role::Settling(history) => history,
             Role::Looking(history) => Some(history),
         };

@@ -26,7 +26,12 @@ use crate::shared::{NodeEvent, Shared};
 
 /// Between two attempts. A leader opens its port as soon as it knows that it is one, which its learners may know before.
 const RETRY: Duration = Duration::from_millis(5);
-const RETRY_MAX: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_millis(100);
+/// One attempt: behind a cut nobody answers.
+const ATTEMPT: Duration = Duration::from_millis(1000);
+/// A server that cannot be reached for so long leads no more, if it ever did: it has given up since, or was cut off. Who it
+/// is now the others know.
+const GIVE_UP: Duration = Duration::from_millis(1500);
 const READ_BYTES: usize = 128 << 10;
 
 /// A tree that a leader has sent. It is in memory, and on disk under a temporary name.
@@ -69,10 +74,14 @@ impl LeaderConnection {
 impl Task {
     async fn run(self, addresses: &[HostPort], mut closed: watch::Receiver<()>) {
         let socket = tokio::select! {
-            socket = connect(addresses) => socket,
+            socket = tokio::time::timeout(GIVE_UP, connect(addresses)) => socket,
             _ = closed.changed() => return,
         };
         let connection = self.connection;
+        let Ok(socket) = socket else {
+            tracing::warn!("the leader cannot be reached");
+            return self.tell(PeerEvent::LeaderLost { connection });
+        };
         if let Err(error) = self.serve(socket, &mut closed).await {
             tracing::warn!(%error, "the connection to the leader has ended");
         }
@@ -205,15 +214,17 @@ impl Task {
     }
 }
 
-/// Connects to the leader, however long that takes: whoever waits gives up in time.
+/// Connects to the leader, however long that takes: whoever waits gives up.
 async fn connect(addresses: &[HostPort]) -> TcpStream {
     let mut delay = RETRY;
     loop {
         for address in addresses {
             // The name is looked up anew: servers move.
-            match TcpStream::connect((address.host.as_str(), address.port)).await {
-                Ok(socket) => return socket,
-                Err(error) => tracing::debug!(%address, %error, "the leader cannot be reached yet"),
+            let attempt = TcpStream::connect((address.host.as_str(), address.port));
+            match tokio::time::timeout(ATTEMPT, attempt).await {
+                Ok(Ok(socket)) => return socket,
+                Ok(Err(error)) => tracing::debug!(%address, %error, "the leader cannot be reached yet"),
+                Err(_) => tracing::debug!(%address, "the leader does not answer yet"),
             }
         }
         tokio::time::sleep(delay).await;
