@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use tempfile::TempDir;
 use zebu_proto::Sid;
-use zebu_proto::quorum::{QuorumConfig, Role};
+use zebu_proto::quorum::{MemberAddress, QuorumConfig, Role};
 use zebu_server::config::Listen;
 use zebu_server::{Config, Server};
 
@@ -103,6 +103,27 @@ impl Members {
     /// Where its clients connect.
     pub(crate) fn address(&self, number: usize) -> SocketAddr {
         self.members[number - 1].client
+    }
+
+    /// Where learners reach it while it leads.
+    pub(crate) fn quorum_port(&self, number: usize) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.addresses(number).quorum_port).into()
+    }
+
+    /// Where votes are exchanged.
+    pub(crate) fn election_port(&self, number: usize) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.addresses(number).election_port).into()
+    }
+
+    fn addresses(&self, number: usize) -> &MemberAddress {
+        &self.membership.members[&Sid(i64::try_from(number).unwrap())].addresses[0]
+    }
+
+    /// A member that does not run loses everything that it has on disk.
+    pub(crate) fn wipe(&self, number: usize) {
+        let member = &self.members[number - 1];
+        assert!(member.server.is_none(), "{number} runs");
+        std::fs::remove_dir_all(member.dir.path().join("version-2")).unwrap();
     }
 
     /// A client of it with a new session.

@@ -1,5 +1,7 @@
 //! Several servers in one process, as the clients of an ensemble see them.
 
+mod catching_up;
+mod hostile;
 mod members;
 mod sessions;
 
