@@ -63,7 +63,8 @@ impl SessionHandle {
     }
 }
 
-/// All sessions of a standalone server or a leader, in buckets by the time at which they expire.
+/// Sessions in buckets by the time at which they expire: all of a standalone server or of an ensemble, or those that only
+/// one server knows.
 ///
 /// Source: `org.apache.zookeeper.server.SessionTrackerImpl`, `ExpiryQueue`.
 pub struct SessionTracker {
@@ -115,16 +116,23 @@ impl SessionTracker {
     /// Starts to track a session.
     pub fn add(&mut self, session: SessionId, timeout_ms: u64, now: Millis) -> Arc<SessionHandle> {
         let handle = Arc::new(SessionHandle::new(session, timeout_ms, now));
-        let bucket = self.bucket(handle.deadline());
-        self.buckets.entry(bucket).or_default().insert(session);
-        self.sessions.insert(
-            session,
-            Tracked {
-                handle: handle.clone(),
-                bucket,
-            },
-        );
+        self.adopt(handle.clone());
         handle
+    }
+
+    /// Starts to track a session that another tracker has released.
+    pub(crate) fn adopt(&mut self, handle: Arc<SessionHandle>) {
+        let bucket = self.bucket(handle.deadline());
+        let session = handle.id();
+        self.buckets.entry(bucket).or_default().insert(session);
+        self.sessions.insert(session, Tracked { handle, bucket });
+    }
+
+    /// Stops to track a session, which goes on elsewhere.
+    pub(crate) fn release(&mut self, session: SessionId) -> Option<Arc<SessionHandle>> {
+        let tracked = self.sessions.remove(&session)?;
+        self.leave_bucket(session, tracked.bucket);
+        Some(tracked.handle)
     }
 
     /// Renews a live session with a newly negotiated timeout.
@@ -146,9 +154,8 @@ impl SessionTracker {
 
     /// Forgets a session.
     pub fn remove(&mut self, session: SessionId) {
-        if let Some(tracked) = self.sessions.remove(&session) {
-            tracked.handle.is_closing.store(true, Ordering::Relaxed);
-            self.leave_bucket(session, tracked.bucket);
+        if let Some(handle) = self.release(session) {
+            handle.is_closing.store(true, Ordering::Relaxed);
         }
     }
 

@@ -32,6 +32,8 @@ struct Bucket {
 pub(crate) enum Wanted {
     /// A new session.
     New,
+    /// A new session that only this server will know.
+    NewLocal,
     /// A session that the client had before.
     Renewal,
 }
@@ -79,6 +81,7 @@ impl Bucket {
         let needed = match wanted {
             _ if !self.config.weight_enabled => 1,
             Wanted::New => u64::from(self.config.global_session_weight),
+            Wanted::NewLocal => u64::from(self.config.local_session_weight),
             Wanted::Renewal => u64::from(self.config.renew_session_weight),
         };
         self.fill(now);

@@ -266,7 +266,9 @@ impl NodeThread {
         self.tick_peer();
         if now.mono >= self.next_tick {
             self.next_tick = self.node.deadline(now);
-            for session in self.node.tick(&shared.replica.read(), now) {
+            let expired = self.node.tick(&shared.replica.read(), now);
+            let expired_local = self.node.expire_local(now, &mut self.outputs);
+            for session in expired.into_iter().chain(expired_local) {
                 tracing::info!(%session, "session expired");
                 shared.stats.sessions_expired.add(1);
             }
@@ -285,6 +287,9 @@ impl NodeThread {
         shared
             .sessions
             .store(self.node.sessions().len() as u64, Ordering::Relaxed);
+        shared
+            .local_sessions
+            .store(self.node.local_sessions().len() as u64, Ordering::Relaxed);
         is_stopping
     }
 

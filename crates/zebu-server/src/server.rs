@@ -296,6 +296,8 @@ pub(crate) fn node_config(config: &Config) -> NodeConfig {
         tick_ms: u64::from(config.tick_time_ms),
         session_timeout_ms_min: timeout(config.sessions.min_timeout_ms),
         session_timeout_ms_max: timeout(config.sessions.max_timeout_ms),
+        local_sessions: config.sessions.local,
+        local_session_upgrading: config.sessions.local_upgrading,
         reconfig_enabled: config.ensemble.reconfig_enabled,
         containers: ContainerConfig {
             check_interval_ms: u64::from(container.check_interval_ms),

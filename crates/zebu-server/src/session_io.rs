@@ -194,6 +194,7 @@ impl Incoming {
             return (0, Flow::Closed);
         };
         let wanted = match request.session {
+            SessionId::NONE if self.shared.has_local_sessions() => Wanted::NewLocal,
             SessionId::NONE => Wanted::New,
             _ => Wanted::Renewal,
         };

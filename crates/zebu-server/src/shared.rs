@@ -39,15 +39,17 @@ pub(crate) enum ServerRole {
     Leader,
     Follower,
     Observer,
+    ReadOnly,
 }
 
 impl ServerRole {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Standalone,
         Self::Looking,
         Self::Leader,
         Self::Follower,
         Self::Observer,
+        Self::ReadOnly,
     ];
 
     /// Whether clients are served.
@@ -63,6 +65,7 @@ impl ServerRole {
             Self::Leader => "leader",
             Self::Follower => "follower",
             Self::Observer => "observer",
+            Self::ReadOnly => "read-only",
         }
     }
 }
@@ -112,8 +115,9 @@ pub(crate) struct Shared {
     pub(crate) next_conn: AtomicU64,
     /// Bytes of transactions that were made durable since the start.
     pub(crate) log_bytes: AtomicU64,
-    /// Sessions that are tracked, for the words.
+    /// Sessions that all know, and those that only this server knows, for the words.
     pub(crate) sessions: AtomicU64,
+    pub(crate) local_sessions: AtomicU64,
     /// Largest frame that is read.
     pub(crate) frame_bytes_max: usize,
     pub(crate) trace_mask: AtomicI64,
@@ -158,6 +162,7 @@ impl Shared {
             next_conn: AtomicU64::new(1),
             log_bytes: AtomicU64::new(0),
             sessions: AtomicU64::new(0),
+            local_sessions: AtomicU64::new(0),
             frame_bytes_max,
             trace_mask: AtomicI64::new(TRACE_MASK),
             words: WordDesk::new(),
@@ -168,6 +173,11 @@ impl Shared {
             node_ended: AtomicBool::new(false),
             end: watch::Sender::new(None),
         }
+    }
+
+    /// Whether new sessions are known to this server only.
+    pub(crate) fn has_local_sessions(&self) -> bool {
+        self.config.is_distributed() && self.config.sessions.local || self.role() == ServerRole::ReadOnly
     }
 
     /// What this server is.

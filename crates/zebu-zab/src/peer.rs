@@ -2,7 +2,6 @@
 //!
 //! Source: `org.apache.zookeeper.server.quorum.QuorumPeer.run`.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use zebu_proto::quorum::PeerState;
@@ -71,8 +70,6 @@ pub struct Peer {
     election: Election,
     own: OwnHistory,
     role: Role,
-    /// While this server is elected and does not lead yet: voters that have said since that they are not with it.
-    elsewhere: BTreeSet<Sid>,
     is_untrusted: bool,
 }
 
@@ -93,7 +90,6 @@ impl Peer {
             config,
             own,
             role: Role::Settling(Some(recent)),
-            elsewhere: BTreeSet::new(),
         }
     }
 
@@ -197,30 +193,6 @@ impl Peer {
         self.elect(now, out, |election, now, notifications| {
             election.receive(from, notification, now, notifications)
         });
-        self.note_elsewhere(from, notification, out);
-    }
-
-    /// An elected server that no quorum can come to any more looks again, in place of waiting for all of `initLimit` as the
-    /// reference does: the others may have taken it for somebody who is gone.
-    fn note_elsewhere(&mut self, from: Sid, notification: &Notification, out: &mut Effects) {
-        let Role::Leading(leader) = &self.role else { return };
-        if leader.established().is_some() || !self.config.members.is_voter(from) {
-            return;
-        }
-        let is_elsewhere = match notification.state {
-            PeerState::Looking => notification.round > self.election.round(),
-            PeerState::Following | PeerState::Leading => notification.vote.leader != self.config.sid,
-            PeerState::Observing => false,
-        };
-        if !is_elsewhere {
-            self.elsewhere.remove(&from);
-            return;
-        }
-        self.elsewhere.insert(from);
-        let members = &self.config.members;
-        if !members.all_quorums(|sid| members.is_voter(sid) && !self.elsewhere.contains(&sid)) {
-            self.settle("the others have no quorum left for this server", out);
-        }
     }
 
     /// A voter cannot be reached on the election port.
@@ -249,7 +221,6 @@ impl Peer {
         let (config, own) = (&self.config, self.own);
         match decision {
             Decision::Lead => {
-                self.elsewhere.clear();
                 let leader = Leader::new(config.sid, config.members.clone(), config.times, own, history, now);
                 self.role = Role::Leading(leader);
                 out.push(Effect::Open);
@@ -415,93 +386,5 @@ impl Peer {
         let must_reload = history.is_none();
         self.role = Role::Settling(history);
         out.push(Effect::Settle { why, must_reload });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use alloc::format;
-    use alloc::sync::Arc;
-
-    use zebu_proto::quorum::QuorumConfig;
-
-    use super::*;
-    use crate::vote::Vote;
-
-    fn members() -> Members {
-        let mut config = QuorumConfig::default();
-        for sid in 1..=3 {
-            config
-                .add(&format!("server.{sid}"), &format!("host:{sid}:1{sid}"))
-                .unwrap();
-        }
-        Members::new(Arc::new(config))
-    }
-
-    fn says(state: PeerState, leader: i64, round: i64) -> Notification {
-        Notification {
-            state,
-            vote: Vote {
-                leader: Sid(leader),
-                zxid: Zxid::ZERO,
-                peer_epoch: 0,
-            },
-            round,
-            version: 2,
-        }
-    }
-
-    /// Server 1, elected by server 2 in its first round, while 3 cannot be reached.
-    fn elected() -> Peer {
-        let config = PeerConfig {
-            sid: Sid(1),
-            members: members(),
-            is_observer: false,
-            times: Times {
-                tick_ms: 2000,
-                init_limit: 10,
-                sync_limit: 5,
-            },
-            election: ElectionTimes::default(),
-            is_untrusted: false,
-        };
-        let own = OwnHistory {
-            accepted_epoch: Epoch(0),
-            current_epoch: Epoch(0),
-            last_zxid: Zxid::ZERO,
-        };
-        let mut peer = Peer::new(config, own, RecentHistory::new(Zxid::ZERO, 10));
-        let mut out = Vec::new();
-        peer.settled(Zxid::ZERO, None, Millis(0), &mut out);
-        peer.unreachable(Sid(3), Millis(0), &mut out);
-        peer.notified(Sid(2), &says(PeerState::Looking, 1, 1), Millis(1), &mut out);
-        assert!(out.contains(&Effect::Open), "{out:?}");
-        peer
-    }
-
-    fn settles(peer: &mut Peer, from: i64, notification: &Notification) -> bool {
-        let mut out = Vec::new();
-        peer.notified(Sid(from), notification, Millis(2), &mut out);
-        out.iter().any(|effect| matches!(effect, Effect::Settle { .. }))
-    }
-
-    /// Found by chaos: it waited for all of `initLimit`.
-    #[test]
-    fn who_was_elected_and_has_nobody_left_looks_again() {
-        let mut peer = elected();
-        assert!(!settles(&mut peer, 2, &says(PeerState::Following, 3, 2)), "3 may come");
-        assert!(settles(&mut peer, 3, &says(PeerState::Leading, 3, 2)));
-
-        let mut peer = elected();
-        assert!(!settles(&mut peer, 3, &says(PeerState::Looking, 3, 2)));
-        assert!(
-            !settles(&mut peer, 2, &says(PeerState::Following, 1, 1)),
-            "2 is with it"
-        );
-        assert!(
-            !settles(&mut peer, 2, &says(PeerState::Looking, 2, 1)),
-            "of the same round"
-        );
-        assert!(settles(&mut peer, 2, &says(PeerState::Looking, 2, 3)));
     }
 }

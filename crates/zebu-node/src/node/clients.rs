@@ -54,6 +54,8 @@ pub(super) enum What {
     },
     /// Waits for the writes before it, to be refused.
     Refused(ErrorCode),
+    /// Waits for the writes before it, to end its session, which is known here only.
+    CloseLocal,
     /// Came when the connection did not serve its session any more: waits for the writes before it, and nobody is told.
     Dropped,
     /// Waits for the transaction that creates its session.
@@ -67,7 +69,7 @@ impl What {
     /// Whether it can be answered as soon as it is the first, when everything up to `applied` is applied.
     pub(super) fn is_ready(&self, applied: Zxid) -> bool {
         match self {
-            Self::Read { .. } | Self::Refused(_) | Self::Dropped => true,
+            Self::Read { .. } | Self::Refused(_) | Self::CloseLocal | Self::Dropped => true,
             Self::Sync { due, .. } => due.is_some_and(|due| due <= applied),
             Self::Write | Self::Connect { .. } => false,
         }

@@ -80,7 +80,7 @@ impl<C: Connection> Node<C> {
                     self.learn_of_session(record.header.session, timeout_ms);
                 }
             }
-            NodeRole::Looking => {}
+            NodeRole::ReadOnly | NodeRole::Looking => {}
         }
         if let Txn::CloseSession { .. } = record.txn {
             self.session_closed(record.header.session, asker.map(|asker| asker.conn), outputs);
@@ -125,8 +125,14 @@ impl<C: Connection> Node<C> {
 
     /// The session is gone: whoever still serves it is closed, except the connection that asked for it, which gets its
     /// answer first.
-    fn session_closed(&mut self, session: SessionId, asked_by: Option<ConnId>, outputs: &mut impl Outputs<C>) {
+    pub(super) fn session_closed(
+        &mut self,
+        session: SessionId,
+        asked_by: Option<ConnId>,
+        outputs: &mut impl Outputs<C>,
+    ) {
         self.sessions.remove(session);
+        self.local.remove(session);
         self.owners.remove(&session);
         let Some(conn) = self.bound.remove(&session) else {
             return;
@@ -181,7 +187,7 @@ impl<C: Connection> Node<C> {
                     outputs.close(&client.conn, Close::AfterOutput);
                 }
             }
-            What::Read { .. } | What::Sync { .. } | What::Refused(_) | What::Dropped => {
+            What::Read { .. } | What::Sync { .. } | What::Refused(_) | What::CloseLocal | What::Dropped => {
                 unreachable!("reads leave the queue before the next write")
             }
         }
@@ -239,6 +245,12 @@ impl<C: Connection> Node<C> {
                 What::Refused(error) => outputs.send(conn, |rope| {
                     rope.reply(ReplyHeader::error(queued.xid, zxid, *error), |_| {});
                 }),
+                What::CloseLocal => {
+                    self.local.remove(conn.session());
+                    self.bound.remove(&conn.session());
+                    outputs.send(conn, |rope| rope.reply(ReplyHeader::ok(queued.xid, zxid), |_| {}));
+                    after = After::Close;
+                }
                 What::Dropped | What::Write | What::Connect { .. } => {}
             }
             outputs.answered(

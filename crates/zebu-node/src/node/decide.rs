@@ -7,9 +7,11 @@ use zebu_proto::{ErrorCode, Id, OpCode, SessionId, Xid};
 use zebu_tree::RequestContext;
 
 use super::clients::{Asker, What};
+use super::local::makes_ephemeral;
 use super::{LearnerKey, Node, NodeRole, Now, Owner, PendingConnect, refuse};
 use crate::connection::{Connection, Outputs};
 use crate::read::Replica;
+use crate::session::SessionTracker;
 
 /// Transactions above this multiple of the frame limit are refused by Java's log readers; ours stay below it.
 const TXN_LIMIT_FACTOR: usize = 2;
@@ -37,7 +39,7 @@ impl<C: Connection> Node<C> {
             .sessions
             .renew(session, u64::try_from(timeout_ms).unwrap_or(0), now.mono);
         let Some(handle) = renewed else {
-            return refuse(conn, request.read_only, outputs);
+            return refuse(conn, request.read_only, false, outputs);
         };
         self.owned_here(session);
         self.go_on(conn, &handle, timeout_ms, request.read_only, outputs);
@@ -80,8 +82,11 @@ impl<C: Connection> Node<C> {
             self.close_session(replica, session, xid, asker, now);
             return Ok(());
         }
-        let context = self.context(session, xid, ids, is_live, now);
-        let record = match Request::decode(op, body) {
+        let request = Request::decode(op, body);
+        let owns_nothing = |request: &Request<'_>| !makes_ephemeral(request);
+        let may_write = is_live || request.as_ref().is_ok_and(owns_nothing) && self.may_be_local(session);
+        let context = self.context(session, xid, ids, may_write, now);
+        let record = match request {
             Ok(Request::Reconfig { .. }) => {
                 let enabled = self.config.reconfig_enabled;
                 let error = if enabled {
@@ -143,7 +148,7 @@ impl<C: Connection> Node<C> {
         }
     }
 
-    /// Time has passed: sessions expire, containers go.
+    /// Time has passed: sessions expire, containers go. [`Node::expire_local`] is called as often.
     ///
     /// A session does not expire while its client waits for an answer: this server is late then, and may not even read
     /// what the client sends meanwhile. (In the reference a disk that hangs makes the sessions of all who write expire.)
@@ -151,11 +156,7 @@ impl<C: Connection> Node<C> {
         if !matches!(self.role, NodeRole::Alone | NodeRole::Leading) {
             return Vec::new();
         }
-        for client in self.clients.iter().flatten().filter(|client| !client.queue.is_empty()) {
-            if let Some(session) = self.sessions.handle(client.conn.session()) {
-                session.touch(now.mono);
-            }
-        }
+        self.touch_waiting(&self.sessions, now);
         let expired = self.sessions.expire(now.mono);
         for session in &expired {
             self.close_session(replica, *session, Xid(0), None, now);
@@ -166,6 +167,15 @@ impl<C: Connection> Node<C> {
             self.propose(record, None);
         }
         expired
+    }
+
+    /// Clients that wait for an answer are alive as far as anybody can know.
+    pub(super) fn touch_waiting(&self, sessions: &SessionTracker, now: Now) {
+        for client in self.clients.iter().flatten().filter(|client| !client.queue.is_empty()) {
+            if let Some(session) = sessions.handle(client.conn.session()) {
+                session.touch(now.mono);
+            }
+        }
     }
 
     // On a leader: what learners bring.

@@ -159,7 +159,7 @@ impl<C: Connection> Node<C> {
             return;
         };
         if !is_valid {
-            return refuse(&waiting.conn, waiting.read_only, outputs);
+            return refuse(&waiting.conn, waiting.read_only, false, outputs);
         }
         let timeout_ms = u64::try_from(waiting.timeout_ms).unwrap_or(0);
         // The transaction that created it may not have come yet.

@@ -26,6 +26,7 @@ mod clients;
 mod commit;
 mod decide;
 pub(crate) mod learn;
+mod local;
 
 /// What the configuration decides about sessions and requests.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,10 @@ pub struct NodeConfig {
     pub session_timeout_ms_min: i32,
     /// `maxSessionTimeout`, milliseconds.
     pub session_timeout_ms_max: i32,
+    /// `localSessionsEnabled`: in an ensemble, sessions are known to their server alone until they need more.
+    pub local_sessions: bool,
+    /// `localSessionsUpgradingEnabled`: they become known to all when they make an ephemeral node, which they may not else.
+    pub local_session_upgrading: bool,
     /// `reconfigEnabled`.
     pub reconfig_enabled: bool,
     /// The removal of containers.
@@ -86,6 +91,8 @@ pub enum NodeRole {
     Leading,
     /// It follows or observes: writes go to the leader and come back as proposals.
     Learning,
+    /// It has no leader, and serves those who only read.
+    ReadOnly,
     /// It looks for a leader, and serves nobody.
     Looking,
 }
@@ -121,6 +128,8 @@ pub struct Node<C> {
     role: NodeRole,
     pending: Pending,
     sessions: SessionTracker,
+    /// Those that only this server knows.
+    local: SessionTracker,
     next_session: SessionId,
     clients: Vec<Option<Client<C>>>,
     free: Vec<Key>,
@@ -184,6 +193,7 @@ impl<C: Connection> Node<C> {
             role: NodeRole::Looking,
             pending: Pending::new(tree),
             sessions: SessionTracker::new(config.tick_ms),
+            local: SessionTracker::new(config.tick_ms),
             next_session: zebu_proto::session::first_session_id(config.sid, now.wall),
             clients: Vec::new(),
             free: Vec::new(),
@@ -282,6 +292,7 @@ impl<C: Connection> Node<C> {
         let last = self.in_flight.back();
         self.last_prepared = last.map_or(self.applied, |in_flight| in_flight.record.header.zxid);
         self.sessions = SessionTracker::new(self.config.tick_ms);
+        self.local = SessionTracker::new(self.config.tick_ms);
         self.clients.clear();
         self.free.clear();
         self.keys.clear();
@@ -314,7 +325,7 @@ impl<C: Connection> Node<C> {
         self.applied = last;
     }
 
-    /// The sessions.
+    /// The sessions that all know. See [`Node::local_sessions`] for the others.
     #[must_use]
     pub const fn sessions(&self) -> &SessionTracker {
         &self.sessions
@@ -419,10 +430,16 @@ impl<C: Connection> Node<C> {
             .timeout_ms
             .max(self.config.session_timeout_ms_min)
             .min(self.config.session_timeout_ms_max);
-        if request.session == SessionId::NONE {
+        if self.role == NodeRole::ReadOnly {
+            self.connect_to_read(conn, request, timeout_ms, now, outputs);
+        } else if request.session == SessionId::NONE && self.makes_local_sessions() {
+            self.create_local_session(conn, request, timeout_ms, now, outputs);
+        } else if request.session == SessionId::NONE {
             self.create_session(conn, request, timeout_ms, now);
         } else if request.password != password(request.session) {
-            refuse(conn, request.read_only, outputs);
+            refuse(conn, request.read_only, false, outputs);
+        } else if self.renew_local_session(conn, request, timeout_ms, now, outputs) {
+            // Nobody else knows it.
         } else if self.role == NodeRole::Learning {
             self.revalidate(conn, request, timeout_ms, outputs);
         } else {
@@ -431,8 +448,7 @@ impl<C: Connection> Node<C> {
     }
 
     fn create_session(&mut self, conn: &C, request: &PendingConnect, timeout_ms: i32, now: Now) {
-        let session = self.next_session;
-        self.next_session = session.next();
+        let session = self.take_session_id();
         let key = self.admit(conn, session);
         if self.role == NodeRole::Learning {
             self.forwards.push(Forward::create_session(session, timeout_ms));
@@ -461,6 +477,12 @@ impl<C: Connection> Node<C> {
         );
     }
 
+    fn take_session_id(&mut self) -> SessionId {
+        let session = self.next_session;
+        self.next_session = session.next();
+        session
+    }
+
     fn owned_here(&mut self, session: SessionId) {
         // There is nobody else whom a server alone could take for the owner.
         if self.role == NodeRole::Leading {
@@ -484,7 +506,7 @@ impl<C: Connection> Node<C> {
             timeout_ms,
             session,
             password: password(session),
-            read_only: read_only.map(|_| false),
+            read_only: read_only.map(|_| self.role == NodeRole::ReadOnly),
         };
         outputs.established(conn, handle, &response);
     }
@@ -569,7 +591,9 @@ impl<C: Connection> Node<C> {
         };
         let body = reader.rest();
         let op = OpCode::from_i32(header.op).filter(|op| op.is_client_request());
+        let judged = op.and_then(|op| self.judge_locally(session, op, body, now));
         let what = match op {
+            _ if let Some(judged) = judged => judged,
             Some(op) if op.is_write() && self.role == NodeRole::Learning => {
                 self.forward(session, ids, header.xid, op, body)
             }
@@ -618,6 +642,13 @@ impl<C: Connection> Node<C> {
             return abandoned;
         };
         if let Some(client) = self.clients[key].take() {
+            let closes = client
+                .queue
+                .iter()
+                .any(|queued| matches!(queued.what, What::CloseLocal));
+            if closes {
+                self.local.remove(client.conn.session());
+            }
             if self.bound.get(&client.conn.session()) == Some(&conn) {
                 self.bound.remove(&client.conn.session());
             }
@@ -724,9 +755,9 @@ impl<C: Connection> Node<C> {
     }
 }
 
-/// Tells a client that its session does not exist.
-fn refuse<C: Connection>(conn: &C, read_only: Option<bool>, outputs: &mut impl Outputs<C>) {
-    let response = ConnectResponse::invalid(read_only);
+/// Tells a client that its session does not exist. It is told what the server is if it has said what it would take.
+fn refuse<C: Connection>(conn: &C, read_only: Option<bool>, is_read_only: bool, outputs: &mut impl Outputs<C>) {
+    let response = ConnectResponse::invalid(read_only.map(|_| is_read_only));
     outputs.send(conn, |rope| rope.frame(|out| response.encode(out)));
     outputs.close(conn, Close::AfterOutput);
 }

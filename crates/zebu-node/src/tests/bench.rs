@@ -164,6 +164,13 @@ impl Bench {
         Self::started(settings, Self::config(1), Node::new)
     }
 
+    /// A server alone with a configuration of its own.
+    pub(super) fn alone(configure: impl FnOnce(&mut NodeConfig)) -> Self {
+        let mut config = Self::config(1);
+        configure(&mut config);
+        Self::started(Settings::default(), config, Node::new)
+    }
+
     /// A server of an ensemble, which has no role yet.
     pub(super) fn member(config: NodeConfig) -> Self {
         Self::started(Settings::default(), config, Node::in_ensemble)
@@ -175,6 +182,8 @@ impl Bench {
             tick_ms: TICK_MS,
             session_timeout_ms_min: 2000,
             session_timeout_ms_max: 20_000,
+            local_sessions: false,
+            local_session_upgrading: false,
             reconfig_enabled: false,
             containers: ContainerConfig {
                 check_interval_ms: 60_000,

@@ -2,6 +2,7 @@
 
 mod bench;
 mod ensemble;
+mod local;
 mod order;
 mod sessions;
 mod watches;

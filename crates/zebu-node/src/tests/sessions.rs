@@ -221,15 +221,7 @@ fn sessions_of_the_data_directory_get_their_full_time_again() {
     let mut bench = Bench::new();
     let client: FakeConn = bench.client();
     bench.pass(1_000_000);
-    let config = crate::NodeConfig {
-        sid: zebu_proto::Sid(1),
-        tick_ms: TICK_MS,
-        session_timeout_ms_min: 2000,
-        session_timeout_ms_max: 20_000,
-        reconfig_enabled: false,
-        containers: crate::ContainerConfig::default(),
-    };
-    bench.node = crate::Node::new(config, &bench.replica, bench.now);
+    bench.node = crate::Node::new(Bench::config(1), &bench.replica, bench.now);
     assert_eq!(tick_after(&mut bench, 3999), 0);
     let new = bench.conn();
     bench.connect(&new, &renewal(client.session()));

@@ -153,6 +153,8 @@ impl<'a> Server<'a> {
             sid: Sid(1),
             tick_ms: 500,
             session_timeout_ms_min: 1000,
+            local_sessions: false,
+            local_session_upgrading: false,
             session_timeout_ms_max: 60_000,
             reconfig_enabled: false,
             containers: ContainerConfig::default(),

@@ -19,6 +19,7 @@ impl NodeThread {
         }
         self.set_role(ServerRole::Looking);
         let last = self.shared.replica.read().tree().last_zxid();
+        self.begin_to_look();
         self.peer(|peer, now, effects| peer.settled(last, None, now, effects));
     }
 
@@ -38,6 +39,7 @@ impl NodeThread {
             .and_then(|ensemble| ensemble.deadline())
             .is_some_and(|deadline| deadline <= now);
         if is_due {
+            self.read_only_if_due(now);
             self.peer(Peer::tick);
         }
     }
@@ -143,8 +145,14 @@ impl NodeThread {
                         }
                     }
                     Effect::Lead(effect) => self.lead(effect),
-                    Effect::Learn(effect) => self.learn(effect),
-                    Effect::Open => self.open_port(),
+                    Effect::Learn(effect) => {
+                        self.stop_reading();
+                        self.learn(effect);
+                    }
+                    Effect::Open => {
+                        self.stop_reading();
+                        self.open_port();
+                    }
                     Effect::Settle { why, must_reload } => self.settle(why, must_reload),
                 }
             }
@@ -188,16 +196,21 @@ impl NodeThread {
     /// The role is over: nobody is served any more, and the history is put in order.
     fn settle(&mut self, why: &'static str, must_reload: bool) {
         tracing::warn!(why, "looking for a leader");
+        self.stop_serving();
+        if let Some(ensemble) = &mut self.ensemble {
+            ensemble.end_role();
+            ensemble.settling = Some(must_reload);
+        }
+    }
+
+    /// No client is served any more.
+    pub(super) fn stop_serving(&mut self) {
         self.set_role(ServerRole::Looking);
         self.shared.replica.write().set_serving(false);
         let abandoned = self.node.end_role(&mut self.outputs);
         self.shared.limits.finish(abandoned.requests, abandoned.bytes);
         // What is applied from here on is not known to be committed, and no client may hear of it.
         self.shared.forget_watches();
-        if let Some(ensemble) = &mut self.ensemble {
-            ensemble.end_role();
-            ensemble.settling = Some(must_reload);
-        }
     }
 
     /// Once everything that was appended is durable, the next election begins.
@@ -219,6 +232,7 @@ impl NodeThread {
             self.commit();
             (self.node.applied(), None)
         };
+        self.begin_to_look();
         self.peer(|peer, now, effects| peer.settled(last, reloaded, now, effects));
     }
 

@@ -1,7 +1,8 @@
 //! A server among others: the election port, the quorum port, and what drives them.
 //!
 //! What is decided is decided by [`zebu_zab::Peer`], which lives on the node thread; [`driver`] tells it what happens and
-//! carries out what it wants, [`leading`] and [`learning`] what only a leader or a learner does. [`state`] is what it keeps. Sockets belong to tasks: [`election_port`] and [`quorum_port`] on a runtime of their own,
+//! carries out what it wants, [`leading`] and [`learning`] what only a leader or a learner does. [`state`] is what it keeps, [`reading`] what a server
+//! does that finds no leader. Sockets belong to tasks: [`election_port`] and [`quorum_port`] on a runtime of their own,
 //! [`leader_connection`] on a thread of its own. They talk to the node thread in [`PeerEvent`]s, and it to them through
 //! [`link::Link`]s and the handle of the election port.
 
@@ -13,6 +14,7 @@ mod learning;
 mod link;
 mod message;
 mod quorum_port;
+mod reading;
 mod state;
 
 use std::sync::Arc;

@@ -53,6 +53,8 @@ pub(crate) struct Ensemble {
     pub(super) pinged: Zxid,
     /// Sessions heard of since then are told with the next answer to a ping.
     pub(super) heard_since: Millis,
+    /// Without a leader until then, this server serves those who only read.
+    pub(super) read_only_at: Option<Millis>,
     /// The role is over, and what was appended is being made durable; whether the tree has to be read again then.
     pub(super) settling: Option<bool>,
     pub(super) effects: Vec<Effect>,
@@ -163,6 +165,7 @@ impl Ensemble {
             received: None,
             pinged: Zxid::ZERO,
             heard_since: Millis(0),
+            read_only_at: None,
             settling: None,
             effects: Vec::new(),
             runtime,
@@ -171,7 +174,7 @@ impl Ensemble {
 
     /// When [`NodeThread::tick_peer`] wants to be called.
     pub(crate) fn deadline(&self) -> Option<Millis> {
-        self.peer.deadline()
+        [self.peer.deadline(), self.read_only_at].into_iter().flatten().min()
     }
 
     pub(super) fn notify(&self, outgoing: &Outgoing) {
@@ -219,6 +222,7 @@ impl Ensemble {
         self.leader = None;
         self.leader_connection = None;
         self.received = None;
+        self.read_only_at = None;
         self.syncs.clear();
     }
 }

@@ -7,26 +7,46 @@ use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use zebu_node::{Now, SessionHandle, bucket_end};
+use zebu_node::{Now, SessionHandle, SessionTracker, bucket_end};
 use zebu_proto::{Millis, SessionId, WallMillis};
 
 use super::connections;
 use super::text::{Address, Date};
 use crate::conn::Conn;
-use crate::shared::{NodeEvent, Shared};
+use crate::node_thread::ServerNode;
+use crate::shared::{NodeEvent, ServerRole, Shared};
 
 /// Sessions copied out by the node at once: some 10 us.
 const SESSIONS_PAGE: usize = 512;
 /// Paths put together under one lock of the tree.
 const PATHS_PAGE: usize = 256;
 
-/// All sessions, by their ids. The node is asked for a page at a time and does other things in between. `None` if the
-/// server ends.
-pub(super) async fn sessions(shared: &Shared) -> Option<Vec<Arc<SessionHandle>>> {
-    let mut all: Vec<Arc<SessionHandle>> = Vec::new();
+type Handles = Vec<Arc<SessionHandle>>;
+
+/// All sessions, by their ids.
+pub(super) struct Sessions {
+    global: Handles,
+    local: Handles,
+}
+
+impl Sessions {
+    /// Asks the node for a page at a time; it does other things in between. `None` if the server ends.
+    pub(super) async fn gather(shared: &Shared) -> Option<Self> {
+        Some(Self {
+            global: sessions(shared, ServerNode::sessions).await?,
+            local: sessions(shared, ServerNode::local_sessions).await?,
+        })
+    }
+}
+
+/// Which of a node's sessions.
+type Which = fn(&ServerNode) -> &SessionTracker;
+
+async fn sessions(shared: &Shared, which: Which) -> Option<Handles> {
+    let mut all = Handles::new();
     loop {
         let after = all.last().map(|handle| handle.id());
-        let page = page(shared, after).await?;
+        let page = page(shared, which, after).await?;
         if page.is_empty() {
             return Some(all);
         }
@@ -34,10 +54,10 @@ pub(super) async fn sessions(shared: &Shared) -> Option<Vec<Arc<SessionHandle>>>
     }
 }
 
-async fn page(shared: &Shared, after: Option<SessionId>) -> Option<Vec<Arc<SessionHandle>>> {
+async fn page(shared: &Shared, which: Which, after: Option<SessionId>) -> Option<Handles> {
     let (sender, receiver) = oneshot::channel();
     shared.queue.push(NodeEvent::Inspect(Box::new(move |node| {
-        let page: Vec<_> = node.sessions().page(after, SESSIONS_PAGE).cloned().collect();
+        let page: Handles = which(node).page(after, SESSIONS_PAGE).cloned().collect();
         // Nobody waits any more: the client has gone.
         let _ = sender.send(page);
     })));
@@ -50,7 +70,7 @@ async fn page(shared: &Shared, after: Option<SessionId>) -> Option<Vec<Arc<Sessi
 }
 
 /// The whole text.
-pub(super) fn dump(shared: &Shared, sessions: &[Arc<SessionHandle>]) -> String {
+pub(super) fn dump(shared: &Shared, sessions: &Sessions) -> String {
     let now = shared.clock.now();
     let mut out = String::from("SessionTracker dump:\n");
     dump_sessions(shared, sessions, now, &mut out);
@@ -61,7 +81,30 @@ pub(super) fn dump(shared: &Shared, sessions: &[Arc<SessionHandle>]) -> String {
     out
 }
 
-fn dump_sessions(shared: &Shared, sessions: &[Arc<SessionHandle>], now: Now, out: &mut String) {
+/// Those who expire sessions show when that will be, the others only how long they may be silent. Source:
+/// `LeaderSessionTracker.dumpSessions`, `LearnerSessionTracker.dumpSessions`.
+fn dump_sessions(shared: &Shared, sessions: &Sessions, now: Now, out: &mut String) {
+    let has_local = shared.has_local_sessions();
+    if has_local {
+        out.push_str("Local ");
+        dump_expiring(shared, &sessions.local, now, out);
+    }
+    match shared.role() {
+        ServerRole::Standalone => dump_expiring(shared, &sessions.global, now, out),
+        ServerRole::Leader => {
+            out.push_str(if has_local { "Global " } else { "" });
+            dump_expiring(shared, &sessions.global, now, out);
+        }
+        ServerRole::Follower | ServerRole::Observer | ServerRole::ReadOnly | ServerRole::Looking => {
+            let _ = writeln!(out, "Global Sessions({}):", sessions.global.len());
+            for handle in &sessions.global {
+                let _ = writeln!(out, "{}\t{}ms", handle.id(), handle.timeout_ms());
+            }
+        }
+    }
+}
+
+fn dump_expiring(shared: &Shared, sessions: &[Arc<SessionHandle>], now: Now, out: &mut String) {
     let tick_ms = u64::from(shared.config.tick_time_ms).max(1);
     let mut sets = Sets::default();
     for handle in sessions {

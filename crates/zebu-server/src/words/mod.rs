@@ -25,7 +25,7 @@ use zebu_proto::jute::Write as _;
 use crate::config::FourLetterWords;
 use crate::conn::Conn;
 use crate::outbox::Flushed;
-use crate::shared::Shared;
+use crate::shared::{ServerRole, Shared};
 
 mod connections;
 mod dump;
@@ -211,6 +211,7 @@ async fn answer(shared: &Arc<Shared>, conn: &Arc<Conn>, word: Word) -> Option<St
     Some(match word {
         Word::Ruok => "imok".into(),
         Word::Isro if !shared.role().is_serving() => "null".into(),
+        Word::Isro if shared.role() == ServerRole::ReadOnly => "ro".into(),
         Word::Isro => "rw".into(),
         Word::Gtmk => overview::trace_mask(shared),
         Word::Stmk(mask) => overview::set_trace_mask(shared, mask),
@@ -241,7 +242,7 @@ async fn answer(shared: &Arc<Shared>, conn: &Arc<Conn>, word: Word) -> Option<St
         Word::Wchp => aside(&desk.listings, shared, watches::by_path).await?,
         Word::Dump => {
             let turn = turn(&desk.listings).await?;
-            let sessions = dump::sessions(shared).await?;
+            let sessions = dump::Sessions::gather(shared).await?;
             on_another_thread(turn, shared, move |shared| dump::dump(shared, &sessions)).await?
         }
         Word::TelnetClose => return None,

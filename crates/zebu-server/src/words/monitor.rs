@@ -52,7 +52,7 @@ fn gauges(shared: &Shared, values: &mut Values) {
     values.put("ephemerals_count", ephemerals);
     values.put("approximate_data_size", data_bytes);
     values.put("global_sessions", shared.sessions.load(Ordering::Relaxed));
-    values.put("local_sessions", 0);
+    values.put("local_sessions", shared.local_sessions.load(Ordering::Relaxed));
     if let Some(open) = open_files() {
         values.put("open_file_descriptor_count", open);
     }

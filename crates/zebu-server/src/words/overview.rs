@@ -7,12 +7,12 @@ use std::sync::atomic::Ordering;
 use super::text::Decimal;
 use super::{connections, text};
 use crate::conn::Conn;
-use crate::shared::Shared;
+use crate::shared::{ServerRole, Shared};
 
 /// `srvr`. Source: `StatCommand`, `ServerStats.toString`.
 pub(super) fn server(shared: &Shared) -> String {
     let mut out = String::new();
-    head(&mut out);
+    head(shared, &mut out);
     numbers(shared, &mut out);
     out
 }
@@ -20,7 +20,7 @@ pub(super) fn server(shared: &Shared) -> String {
 /// `stat`: the same with a list of the clients.
 pub(super) fn with_clients(shared: &Shared, asker: &Arc<Conn>) -> String {
     let mut out = String::new();
-    head(&mut out);
+    head(shared, &mut out);
     out.push_str("Clients:\n");
     connections::list(shared, asker, connections::Form::Brief, &mut out);
     out.push('\n');
@@ -28,8 +28,11 @@ pub(super) fn with_clients(shared: &Shared, asker: &Arc<Conn>) -> String {
     out
 }
 
-fn head(out: &mut String) {
+fn head(shared: &Shared, out: &mut String) {
     let _ = writeln!(out, "Zookeeper version: {}", text::version());
+    if shared.role() == ServerRole::ReadOnly {
+        out.push_str("READ-ONLY mode; serving only read-only clients\n");
+    }
 }
 
 fn numbers(shared: &Shared, out: &mut String) {

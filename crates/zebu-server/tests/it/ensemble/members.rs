@@ -144,6 +144,13 @@ impl Members {
         Some(mode.to_owned())
     }
 
+    /// Waits until it is this.
+    pub(crate) fn until_mode(&self, number: usize, mode: &str) {
+        until(&format!("{number} is {mode}"), || {
+            self.mode(number).as_deref() == Some(mode)
+        });
+    }
+
     /// Waits until all members that run serve their clients. Returns the leader.
     pub(crate) fn leader(&self) -> usize {
         let mut leader = None;

@@ -2,7 +2,9 @@
 
 mod catching_up;
 mod hostile;
+mod local;
 mod members;
+mod reading;
 mod sessions;
 
 use crate::support::{Client, Handshake, op, path};
@@ -11,7 +13,12 @@ use crate::support::{Client, Handshake, op, path};
 mod code {
     pub(super) const OK: i32 = 0;
     pub(super) const NO_NODE: i32 = -101;
+    pub(super) const NOT_READ_ONLY: i32 = -119;
+    pub(super) const EPHEMERAL_ON_LOCAL_SESSION: i32 = -120;
 }
+
+/// The body of a request that has none.
+const NOTHING: &[u8] = b"";
 
 /// Whether a node exists: the code of exists.
 fn exists(client: &mut Client, node: &str) -> i32 {
