@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::conn::{Conn, ConnHandle};
 use crate::connection_throttle::ConnectionThrottle;
 use crate::ensemble::PeerEvent;
+use crate::ensemble::stats::LeaderStats;
 use crate::exit::Fatal;
 use crate::limits::Limits;
 use crate::node_queue::NodeQueue;
@@ -111,6 +112,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) connection_throttle: ConnectionThrottle,
     pub(crate) stats: ServerStats,
+    pub(crate) leader_stats: LeaderStats,
     pub(crate) conns: Mutex<BTreeMap<ConnId, Arc<Conn>>>,
     pub(crate) next_conn: AtomicU64,
     /// Bytes of transactions that were made durable since the start.
@@ -158,6 +160,7 @@ impl Shared {
             limits,
             connection_throttle,
             stats: ServerStats::default(),
+            leader_stats: LeaderStats::new(),
             conns: Mutex::new(BTreeMap::new()),
             next_conn: AtomicU64::new(1),
             log_bytes: AtomicU64::new(0),

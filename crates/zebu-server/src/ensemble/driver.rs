@@ -41,6 +41,7 @@ impl NodeThread {
         if is_due {
             self.read_only_if_due(now);
             self.peer(Peer::tick);
+            self.tell_stats();
         }
     }
 

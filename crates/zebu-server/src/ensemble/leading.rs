@@ -1,5 +1,7 @@
 //! A leader's part: proposals, learners and what they ask for.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use zebu_node::{LearnerKey, NodeRole};
 use zebu_proto::OpCode;
@@ -36,6 +38,9 @@ impl NodeThread {
         if proposals.is_empty() && new_syncs == 0 {
             return;
         }
+        self.shared
+            .leader_stats
+            .proposed(proposals.iter().map(|proposal| proposal.txn.len()));
         self.peer(|peer, now, effects| {
             for proposal in proposals {
                 peer.propose(proposal, now, effects);
@@ -170,6 +175,8 @@ impl NodeThread {
                     let now = shared.clock.now();
                     thread.node.begin_leading(&shared.replica.read(), epoch, now);
                 });
+                self.shared.leader_stats.begin(self.shared.clock.mono().0);
+                self.tell_stats();
                 tracing::info!(%epoch, "leading");
             }
             LeaderEffect::Commit(zxid) => self.node.committed(zxid),
@@ -177,6 +184,35 @@ impl NodeThread {
             // The peer turns it into the end of the role.
             LeaderEffect::Resign(_) => {}
         }
+    }
+
+    /// Tells four-letter words who follows.
+    pub(super) fn tell_stats(&self) {
+        let stats = &self.shared.leader_stats;
+        stats.divergences.store(
+            i64::try_from(self.node.divergences().0).unwrap_or(i64::MAX),
+            Ordering::Relaxed,
+        );
+        let Some(ensemble) = &self.ensemble else { return };
+        let Some(leader) = ensemble.peer.as_leader() else {
+            return;
+        };
+        let (mut followers, mut strangers, mut observers) = (0, 0, 0);
+        for (sid, is_observer) in leader.synced() {
+            if is_observer {
+                observers += 1;
+            } else {
+                followers += 1;
+                strangers += u64::from(!ensemble.membership.is_participant(sid));
+            }
+        }
+        stats.learners.store(ensemble.learners.len() as u64, Ordering::Relaxed);
+        stats.synced_followers.store(followers, Ordering::Relaxed);
+        stats.synced_non_voting_followers.store(strangers, Ordering::Relaxed);
+        stats.synced_observers.store(observers, Ordering::Relaxed);
+        stats
+            .pending_syncs
+            .store(ensemble.syncs.len() as u64, Ordering::Relaxed);
     }
 
     fn synced(&mut self, id: SyncId) {

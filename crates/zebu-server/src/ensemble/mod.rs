@@ -16,6 +16,7 @@ mod message;
 mod quorum_port;
 mod reading;
 mod state;
+pub(crate) mod stats;
 
 use std::sync::Arc;
 

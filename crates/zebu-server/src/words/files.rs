@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::num::NonZeroU32;
 use std::path::Path;
 
+use zebu_proto::quorum::{MemberAddress, Role};
+
 use crate::shared::Shared;
 
 /// `dirs`. Source: `DirsCommand`.
@@ -41,8 +43,30 @@ pub(super) fn configuration(shared: &Shared) -> String {
         Some(backlog) => line("clientPortListenBacklog", &backlog),
         None => line("clientPortListenBacklog", &-1),
     }
-    // A standalone server of the reference takes no notice of its number.
-    line("serverId", &0);
+    if !config.is_distributed() {
+        // A standalone server of the reference takes no notice of its number.
+        line("serverId", &0);
+        return out;
+    }
+    let sid = config.server_id.unwrap_or_default();
+    line("serverId", &sid);
+    let ensemble = &config.ensemble;
+    line("initLimit", &ensemble.init_limit_ticks.map_or(0, NonZeroU32::get));
+    line("syncLimit", &ensemble.sync_limit_ticks.map_or(0, NonZeroU32::get));
+    line("electionAlg", &3);
+    let own = ensemble.membership.members.get(&sid);
+    let ports = |port: fn(&MemberAddress) -> u16| {
+        let addresses = own.iter().flat_map(|member| &member.addresses);
+        addresses
+            .map(port)
+            .map(|port| port.to_string())
+            .collect::<Vec<_>>()
+            .join("|")
+    };
+    line("electionPort", &ports(|address| address.election_port));
+    line("quorumPort", &ports(|address| address.quorum_port));
+    line("peerType", &u8::from(ensemble.role == Role::Observer));
+    let _ = write!(out, "membership: \n{}", ensemble.membership);
     out
 }
 

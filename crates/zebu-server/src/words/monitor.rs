@@ -12,7 +12,8 @@ use zebu_node::Fired;
 
 use super::overview::node_count;
 use super::text::{Decimal, version};
-use crate::shared::Shared;
+use crate::ensemble::stats::Sizes;
+use crate::shared::{ServerRole, Shared};
 use crate::stats::{Distribution, Reading, Summary};
 
 /// The whole text.
@@ -21,6 +22,7 @@ pub(super) fn values(shared: &Shared) -> String {
     values.put("version", version());
     values.put("server_state", shared.role());
     gauges(shared, &mut values);
+    ensemble(shared, &mut values);
     counters(shared, &mut values);
     summaries(shared, &mut values);
     values.0
@@ -69,6 +71,40 @@ fn gauges(shared: &Shared, values: &mut Values) {
     // There is no port with TLS.
     values.put("outstanding_tls_handshake", 0);
     values.put("auth_failed_count", stats.requests.auth_failed.get());
+}
+
+/// What only members of an ensemble have. Source: `QuorumZooKeeperServer`, `LeaderZooKeeperServer`.
+fn ensemble(shared: &Shared, values: &mut Values) {
+    if !shared.config.is_distributed() {
+        return;
+    }
+    let role = shared.role();
+    let membership = &shared.config.ensemble.membership;
+    values.put("quorum_size", membership.participants().count());
+    let state = match role {
+        ServerRole::Leader => "leading - broadcast",
+        ServerRole::Follower => "following - broadcast",
+        ServerRole::Observer => "observing - broadcast",
+        _ => "looking",
+    };
+    values.put("peer_state", state);
+    let stats = &shared.leader_stats;
+    values.put("digest_mismatches_count", stats.divergences.load(Ordering::Relaxed));
+    if role != ServerRole::Leader {
+        return;
+    }
+    let uptime_ms = shared.clock.mono().0 - stats.since_ms.load(Ordering::Relaxed);
+    let Sizes { last, min, max } = stats.proposals();
+    values.put("learners", stats.learners.load(Ordering::Relaxed));
+    values.put("synced_followers", stats.synced_followers.load(Ordering::Relaxed));
+    let non_voting = stats.synced_non_voting_followers.load(Ordering::Relaxed);
+    values.put("synced_non_voting_followers", non_voting);
+    values.put("synced_observers", stats.synced_observers.load(Ordering::Relaxed));
+    values.put("pending_syncs", stats.pending_syncs.load(Ordering::Relaxed));
+    values.put("leader_uptime", uptime_ms);
+    values.put("last_proposal_size", last);
+    values.put("max_proposal_size", max);
+    values.put("min_proposal_size", min);
 }
 
 /// What has happened so far.

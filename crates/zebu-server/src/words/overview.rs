@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::text::Decimal;
 use super::{connections, text};
 use crate::conn::Conn;
+use crate::ensemble::stats::Sizes;
 use crate::shared::{ServerRole, Shared};
 
 /// `srvr`. Source: `StatCommand`, `ServerStats.toString`.
@@ -54,6 +55,10 @@ fn numbers(shared: &Shared, out: &mut String) {
         shared.limits.outstanding(),
         shared.role(),
     );
+    if shared.role() == ServerRole::Leader {
+        let Sizes { last, min, max } = shared.leader_stats.proposals();
+        let _ = writeln!(out, "Proposal sizes last/min/max: {last}/{min}/{max}");
+    }
 }
 
 /// Nodes as Java counts them: its table has the root under two names.
