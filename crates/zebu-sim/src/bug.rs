@@ -32,8 +32,13 @@ pub enum Bug {
     SnapshotNotDurable,
     /// H-11 (ZOOKEEPER-4925): what came in a synchronization is missing in what this server, as leader, sends to others.
     HoleInCommittedLog,
+    /// H-12 (ZOOKEEPER-2846): a tree from a leader leaves the older log where it is, and what stands in the log is sent to
+    /// others across the hole.
+    HoleInLogOnDisk,
     /// H-17 (ZOOKEEPER-3104): `NEWLEADER` is sent before the tree.
     NewLeaderBeforeTree,
+    /// H-18 (ZOOKEEPER-1277, 2789, 4883): a leader does not look at the end of the counter of zxids.
+    CounterRunsOn,
     /// H-19 (ZOOKEEPER-1675, 2136, 3600): a sync is answered by a server that does not know whether it still leads.
     SyncUnconfirmed,
     /// H-21 (ZOOKEEPER-2307, 2354, 4269): `currentEpoch` is saved before `acceptedEpoch`.
@@ -46,11 +51,13 @@ pub enum Bug {
     WipedVotes,
     /// H-35: a failed write or fsync is tried again, in a new file.
     FailedFsyncRetried,
+    /// H-36: a server follows leaders of the past, and they take it.
+    EpochGoesBack,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::AckBeforeFlush,
         Self::EpochNotSaved,
         Self::HistoryAckedBeforeDurable,
@@ -63,12 +70,15 @@ impl Bug {
         Self::RegisteredLate,
         Self::SnapshotNotDurable,
         Self::HoleInCommittedLog,
+        Self::HoleInLogOnDisk,
         Self::NewLeaderBeforeTree,
+        Self::CounterRunsOn,
         Self::SyncUnconfirmed,
         Self::EpochFilesSwapped,
         Self::VotesBeforeLogEnds,
         Self::LastSeenReported,
         Self::WipedVotes,
         Self::FailedFsyncRetried,
+        Self::EpochGoesBack,
     ];
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use zebu_proto::txn::TxnRecord;
 use zebu_proto::{Epoch, Zxid};
 use zebu_store::sim_disk::SimDisk;
-use zebu_store::{Store, StoreOptions};
-use zebu_zab::{Proposal, RecentHistory};
+use zebu_store::{LogIterator, Store, StoreOptions};
+use zebu_zab::{LogPart, Proposal, RecentHistory};
 
 use crate::Bug;
 use crate::server::{Dump, Process, StartResult, load, write_snapshot};
@@ -113,5 +114,24 @@ impl Process {
         self.log = Some(self.store.log_writer(recovered.last_zxid));
         self.appended = recovered.last_zxid;
         Ok(())
+    }
+
+    /// What stands in the log, whatever is missing in it.
+    pub(crate) fn log_part_with_holes(&self, after: Zxid, until: Zxid) -> StartResult<Option<LogPart>> {
+        let (mut before, mut entries) = (None, Vec::new());
+        for file in self.store.logs()? {
+            let mut log = LogIterator::open_file(Arc::new(self.disk.clone()), file, usize::MAX)?;
+            while let Some(record) = log.next()? {
+                if record.zxid <= after {
+                    before = Some(record.zxid);
+                } else if record.zxid <= until {
+                    entries.push(Proposal {
+                        zxid: record.zxid,
+                        txn: Bytes::copy_from_slice(record.body),
+                    });
+                }
+            }
+        }
+        Ok(before.map(|before| LogPart { before, entries }))
     }
 }

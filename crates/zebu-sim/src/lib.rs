@@ -32,8 +32,14 @@ pub struct Plan {
     pub voters: usize,
     /// Servers that observe.
     pub observers: usize,
+    /// Whether the voters are in groups: of three, the last voter of the first group without any weight.
+    pub has_groups: bool,
     /// Virtual milliseconds in which faults happen.
     pub faulty_ms: u64,
+    /// Virtual milliseconds between two faults at most.
+    pub fault_ms_max: u64,
+    /// Where the counter of zxids ends, if not where it really does.
+    pub counter_end: Option<u32>,
     /// Virtual milliseconds between two requests of clients at most.
     pub request_ms_max: u64,
     /// A fault that is put into the program, to see that it is found.
@@ -50,7 +56,7 @@ impl Default for Plan {
 
 impl Plan {
     /// The plans that a campaign goes through, by name.
-    pub const ALL: [(&str, Self); 5] = [
+    pub const ALL: [(&str, Self); 8] = [
         ("three", Self::DEFAULT),
         (
             "five-and-observers",
@@ -65,6 +71,32 @@ impl Plan {
             Self {
                 voters: 7,
                 observers: 1,
+                ..Self::DEFAULT
+            },
+        ),
+        (
+            "groups",
+            Self {
+                voters: 7,
+                has_groups: true,
+                ..Self::DEFAULT
+            },
+        ),
+        (
+            "counter",
+            Self {
+                counter_end: Some(25),
+                observers: 1,
+                ..Self::DEFAULT
+            },
+        ),
+        (
+            "rough",
+            Self {
+                counter_end: Some(40),
+                faulty_ms: 60_000,
+                fault_ms_max: 1000,
+                request_ms_max: 40,
                 ..Self::DEFAULT
             },
         ),
@@ -89,7 +121,10 @@ impl Plan {
     const DEFAULT: Self = Self {
         voters: 3,
         observers: 0,
+        has_groups: false,
         faulty_ms: 30_000,
+        fault_ms_max: 2500,
+        counter_end: None,
         request_ms_max: 80,
         bug: None,
         is_traced: false,
@@ -113,6 +148,8 @@ pub struct Report {
     pub synced_reads: u64,
     /// Learners that were sent what they lacked.
     pub diffs: u64,
+    /// Those of them that lacked more than was kept in memory.
+    pub log_reads: u64,
     /// Learners that had to take something back.
     pub truncations: u64,
     /// Learners that were sent the whole tree.
@@ -121,6 +158,8 @@ pub struct Report {
     pub installs: u64,
     /// Snapshots that servers took by themselves.
     pub own_snapshots: u64,
+    /// Leaders that handed over because they were told to, or because of the counter.
+    pub hand_overs: u64,
     /// Disks that failed or were full, so that the server on it ended.
     pub disk_failures: u64,
     /// Disks that were emptied.
@@ -139,10 +178,12 @@ impl Report {
         self.acknowledged += other.acknowledged;
         self.synced_reads += other.synced_reads;
         self.diffs += other.diffs;
+        self.log_reads += other.log_reads;
         self.truncations += other.truncations;
         self.snapshots += other.snapshots;
         self.installs += other.installs;
         self.own_snapshots += other.own_snapshots;
+        self.hand_overs += other.hand_overs;
         self.disk_failures += other.disk_failures;
         self.wipes += other.wipes;
         self.recovery_ms = self.recovery_ms.max(other.recovery_ms);

@@ -12,7 +12,7 @@ use zebu_store::{
     EpochFile, LogWriter, Recovered, RecoverySink, Sections, SinkError, SnapshotDigest, Store, StoreError, StoreOptions,
 };
 use zebu_tree::{Loader, Settings, Tree};
-use zebu_zab::{LearnerId, OwnHistory, Peer, PeerConfig, Proposal, RecentHistory};
+use zebu_zab::{LearnerId, LogPart, OwnHistory, Peer, PeerConfig, Proposal, RecentHistory};
 
 use crate::Bug;
 use crate::faulty::Wrong;
@@ -48,6 +48,8 @@ pub(crate) struct Process {
     pub(crate) loaded: Option<Dump>,
     /// The epoch of the established leader, while this server serves.
     pub(crate) serving: Option<Epoch>,
+    /// Whether it was told to end.
+    pub(crate) is_ending: bool,
     /// Counts the roles that this process had.
     pub(crate) roles: u64,
     /// Whether it has a history that it may vote with.
@@ -96,7 +98,7 @@ impl Process {
         let log = store.log_writer(recovered.last_zxid);
         Ok(Self {
             is_trusted: recovered.trustworthy,
-            peer: Peer::new(config, own, recent),
+            peer: Peer::new(config, own, recent).with_log(),
             disk: disk.clone(),
             store,
             tree,
@@ -110,6 +112,7 @@ impl Process {
             leader: None,
             loaded: None,
             serving: None,
+            is_ending: false,
             roles: 0,
             appended: recovered.last_zxid,
             has_acked_history: false,
@@ -211,6 +214,12 @@ impl Process {
         if self.bug == Some(Bug::SnapshotNotDurable) {
             return self.install_in_memory(&dump);
         }
+        // With a log that goes on behind the tree it would be noticed at once.
+        if self.bug == Some(Bug::HoleInLogOnDisk) && self.appended < dump.zxid && self.is_trusted {
+            write_snapshot(&self.store, &dump)?;
+            self.reload()?;
+            return Ok(());
+        }
         write_snapshot_for(&self.store, &dump)?;
         self.reload()?;
         assert_eq!(self.tree.last_zxid(), dump.zxid, "what was installed is what is read");
@@ -220,6 +229,25 @@ impl Process {
     /// The tree as it is now.
     pub(crate) fn dump(&mut self) -> Dump {
         dump(&mut self.tree)
+    }
+
+    /// What stands in the log behind `after`, up to `until`.
+    pub(crate) fn log_part(&self, after: Zxid, until: Zxid) -> StartResult<Option<LogPart>> {
+        if self.bug == Some(Bug::HoleInLogOnDisk) {
+            return self.log_part_with_holes(after, until);
+        }
+        let part = self.store.log_part(after, until, u64::MAX)?;
+        Ok(part.map(|part| LogPart {
+            before: part.before,
+            entries: part
+                .records
+                .into_iter()
+                .map(|(zxid, txn)| Proposal {
+                    zxid,
+                    txn: Bytes::from(txn),
+                })
+                .collect(),
+        }))
     }
 
     /// Writes a snapshot of the tree, as a server does from time to time.

@@ -31,7 +31,7 @@ fn campaign(name: &str, ordinary: u64) -> Report {
     }
     println!("{total:?}");
     // A campaign in which nothing happened shows nothing.
-    assert!(total.acknowledged > seeds * 20, "{total:?}");
+    assert!(total.acknowledged > seeds * 15, "{total:?}");
     total
 }
 
@@ -45,6 +45,8 @@ fn three_servers_keep_what_they_acknowledge() {
     for count in [
         total.synced_reads,
         total.diffs,
+        total.log_reads,
+        total.hand_overs,
         total.truncations,
         total.snapshots,
         total.installs,
@@ -67,6 +69,22 @@ fn seven_servers_do_too() {
 }
 
 #[test]
+fn servers_in_groups_do_too() {
+    campaign("groups", 40);
+}
+
+#[test]
+fn servers_whose_counter_ends_soon_do_too() {
+    let total = campaign("counter", 60);
+    assert!(total.hand_overs > 30, "{total:?}");
+}
+
+#[test]
+fn servers_in_rough_times_do_too() {
+    campaign("rough", 40);
+}
+
+#[test]
 fn servers_with_much_to_do_do_too() {
     campaign("busy", 40);
 }
@@ -79,26 +97,68 @@ fn a_run_is_repeated_exactly() {
 }
 
 /// Whether a fault of a program is found within `seeds`, in the plan `name`.
-fn is_found(bug: Bug, name: &str, seeds: u64) {
+fn is_found(bug: Bug, name: &str, seeds: u64) -> bool {
     let plan = Plan {
         bug: Some(bug),
         ..plan(name)
     };
-    assert!((0..seeds).any(|seed| run(seed, plan).is_err()), "{plan:?}");
+    (0..seeds).any(|seed| run(seed, plan).is_err())
 }
 
 /// The table in `docs/historical-bugs.md` says how many seeds each took; here it has a few times as many.
+fn are_found(bugs: &[(Bug, &str, u64)]) {
+    let missed: Vec<Bug> = bugs
+        .iter()
+        .filter(|(bug, name, seeds)| !is_found(*bug, name, *seeds))
+        .map(|(bug, ..)| *bug)
+        .collect();
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
+
+/// Those that are found within a few seeds.
+const SOON: [(Bug, &str, u64); 16] = [
+    (Bug::AckBeforeFlush, "three", 20),
+    (Bug::EpochNotSaved, "three", 20),
+    (Bug::HistoryAckedBeforeDurable, "five-and-observers", 60),
+    (Bug::FirstAckIsTheHistorys, "three", 20),
+    (Bug::CommitBehindNewLeader, "three", 40),
+    (Bug::AbortedSyncKept, "rough", 80),
+    (Bug::RegisteredLate, "three", 20),
+    (Bug::SnapshotNotDurable, "three", 20),
+    (Bug::HoleInCommittedLog, "rough", 80),
+    (Bug::NewLeaderBeforeTree, "three", 20),
+    (Bug::CounterRunsOn, "counter", 20),
+    (Bug::EpochFilesSwapped, "three", 40),
+    (Bug::VotesBeforeLogEnds, "three", 20),
+    (Bug::LastSeenReported, "three", 20),
+    (Bug::WipedVotes, "rough", 40),
+    (Bug::FailedFsyncRetried, "three", 30),
+];
+
+/// Those that need a rare coincidence.
+const LATE: [(Bug, &str, u64); 5] = [
+    (Bug::EpochBeforeHistory, "rough", 300),
+    (Bug::SnapshotSurvivesTruncation, "rough", 200),
+    (Bug::FirstRecordSurvivesTruncation, "rough", 150),
+    (Bug::HoleInLogOnDisk, "rough", 1000),
+    (Bug::SyncUnconfirmed, "five-and-observers", 200),
+];
+
 #[test]
-fn every_fault_of_a_program_is_found() {
-    for bug in Bug::ALL {
-        let (name, seeds) = match bug {
-            Bug::SnapshotSurvivesTruncation | Bug::FirstRecordSurvivesTruncation => ("three", 200),
-            Bug::AbortedSyncKept | Bug::HoleInCommittedLog => ("three", 600),
-            Bug::HistoryAckedBeforeDurable => ("three", 300),
-            Bug::SyncUnconfirmed => ("three", 200),
-            Bug::CommitBehindNewLeader => ("busy", 50),
-            _ => ("three", 50),
-        };
-        is_found(bug, name, seeds);
-    }
+fn faults_of_programs_are_found_soon() {
+    are_found(&SOON);
+}
+
+#[test]
+fn faults_of_programs_that_show_rarely_are_found() {
+    are_found(&LATE);
+}
+
+/// With [`Bug::EpochGoesBack`] two independent checks are missing, and two servers still do not come to lead with it in
+/// tens of thousands of seeds: the checks have tests of their own.
+#[test]
+fn every_fault_of_a_program_is_looked_for() {
+    let looked_for = |bug| SOON.iter().chain(&LATE).any(|(known, ..)| *known == bug);
+    let others: Vec<Bug> = Bug::ALL.into_iter().filter(|bug| !looked_for(*bug)).collect();
+    assert_eq!(others, [Bug::EpochGoesBack]);
 }

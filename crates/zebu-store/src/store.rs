@@ -214,28 +214,32 @@ impl Shared {
 }
 
 /// Makes sure that `dir` exists and stays.
+///
+/// Also one that exists may not stay: whoever made it may have failed before its name was durable, and everything in it
+/// would be lost with that.
 fn make_dir(disk: &dyn Disk, dir: &Path, create: bool) -> Result<(), StoreError> {
     let exists = disk
         .exists(dir)
         .map_err(|error| StoreError::io("look at", dir, error))?;
-    if exists {
-        return Ok(());
-    }
-    if !create {
+    if !exists && !create {
         return Err(StoreError::MissingDirectory { path: dir.into() });
     }
     let create = |error| StoreError::io("create", dir, error);
-    // Every name on the way must be durable, or all below it is lost with it.
-    let mut parents = Vec::new();
-    for ancestor in dir.ancestors() {
-        if ancestor.as_os_str().is_empty() || disk.exists(ancestor).map_err(create)? {
-            break;
-        }
-        parents.extend(ancestor.parent().filter(|parent| !parent.as_os_str().is_empty()));
+    if !exists {
+        disk.create_dir_all(dir).map_err(create)?;
     }
-    disk.create_dir_all(dir).map_err(create)?;
-    for parent in parents {
-        disk.sync_dir(parent).map_err(create)?;
+    for parent in dir.ancestors().skip(1) {
+        let parent = if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        };
+        match disk.sync_dir(parent) {
+            Ok(()) => {}
+            // Where this server may not even look, it has made nothing.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(create(error)),
+        }
     }
     Ok(())
 }

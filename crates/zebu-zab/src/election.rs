@@ -30,6 +30,9 @@ pub struct Notification {
 /// The format version that is sent.
 const VERSION: i32 = 2;
 
+/// How long a server without a vote waits at most until it asks again.
+const OBSERVER_REPEAT_MS_MAX: u64 = 1000;
+
 /// A notification and who is to get it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outgoing {
@@ -44,7 +47,9 @@ pub struct Outgoing {
 pub struct ElectionTimes {
     /// Until the first repetition of a proposal (`zookeeper.fastleader.minNotificationInterval`).
     pub repeat_ms_min: u64,
-    /// The time doubles up to this (`zookeeper.fastleader.maxNotificationInterval`).
+    /// The time doubles up to this (`zookeeper.fastleader.maxNotificationInterval`; a minute in Java, where a server that was
+    /// alone for long may take as long to notice that it is so no more). Who does not vote repeats at least once a second:
+    /// nobody tells observers of an election, they have to ask.
     pub repeat_ms_max: u64,
     /// For better proposals, once a quorum has agreed (`finalizeWait`).
     pub finalize_ms: u64,
@@ -54,7 +59,7 @@ impl Default for ElectionTimes {
     fn default() -> Self {
         Self {
             repeat_ms_min: 200,
-            repeat_ms_max: 60_000,
+            repeat_ms_max: 2000,
             finalize_ms: 200,
         }
     }
@@ -216,7 +221,12 @@ impl Election {
             return Some(self.decide());
         }
         if looking.repeat_at <= now {
-            looking.repeat_ms = looking.repeat_ms.saturating_mul(2).min(self.times.repeat_ms_max);
+            let longest = if self.standing.is_observer {
+                self.times.repeat_ms_max.min(OBSERVER_REPEAT_MS_MAX)
+            } else {
+                self.times.repeat_ms_max
+            };
+            looking.repeat_ms = looking.repeat_ms.saturating_mul(2).min(longest);
             looking.repeat_at = now.plus(looking.repeat_ms);
             self.broadcast(out);
         }
@@ -650,5 +660,16 @@ mod tests {
         let following = says(PeerState::Following, vote(3, 60), 2);
         assert_eq!(election.receive(Sid(1), &following, Millis(2), &mut out), FOLLOWS);
         assert_eq!(election.state(), PeerState::Observing);
+
+        // Nobody tells it when the election is over: it asks often enough.
+        let mut election = Election::new(Sid(7), members(), ElectionTimes::default(), standing);
+        election.look(standing, Millis(0), &mut out);
+        let mut at = Millis(0);
+        for _ in 0..20 {
+            let next = election.deadline().unwrap();
+            assert!(next.since(at) <= OBSERVER_REPEAT_MS_MAX);
+            at = next;
+            assert_eq!(election.tick(at, &mut out), None);
+        }
     }
 }

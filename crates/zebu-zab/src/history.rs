@@ -3,6 +3,7 @@
 //! Source: `ZKDatabase` (committed log), `LearnerHandler.syncFollower`.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 use zebu_proto::Zxid;
@@ -143,6 +144,56 @@ impl RecentHistory {
     }
 }
 
+/// A part of the history from the log on disk: older than what is kept in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogPart {
+    /// The last transaction of the history at or before the one that was asked for.
+    pub before: Zxid,
+    /// Everything behind it.
+    pub entries: Vec<Proposal>,
+}
+
+impl LogPart {
+    /// The last transaction in it.
+    #[must_use]
+    pub fn last(&self) -> Zxid {
+        self.entries.last().map_or(self.before, |entry| entry.zxid)
+    }
+
+    /// Whether nothing is missing in it.
+    fn is_whole(&self) -> bool {
+        let mut last = self.before;
+        self.entries
+            .iter()
+            .all(|entry| follows(core::mem::replace(&mut last, entry.zxid), entry.zxid))
+    }
+
+    /// Goes on with what was read later; `false` if it does not fit.
+    pub(crate) fn extend(&mut self, more: Self) -> bool {
+        let fits = more.before == self.last();
+        if fits {
+            self.entries.extend(more.entries);
+        }
+        fits
+    }
+
+    /// What brings a learner whose history ends with `peer` to a history that goes on behind this part.
+    pub(crate) fn plan(&self, peer: Zxid) -> SyncPlan {
+        let first_behind = self.entries.first().map(|entry| entry.zxid);
+        if !self.is_whole() || self.before > peer || first_behind.is_none_or(|first| first <= peer) {
+            return SyncPlan::Snapshot;
+        }
+        if self.before == peer || peer.counter() == 0 {
+            return SyncPlan::Diff { after: peer };
+        }
+        // What has to go begins behind `before` if it is of one epoch, and that one is a transaction.
+        if first_behind.is_some_and(|first| first.epoch() == peer.epoch()) && self.before.counter() != 0 {
+            return SyncPlan::Truncate { to: self.before };
+        }
+        SyncPlan::Snapshot
+    }
+}
+
 /// How a learner is brought to the leader's history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncPlan {
@@ -251,11 +302,46 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_the_log_leads_a_learner_into_memory_or_is_no_part() {
+        let part = |before, entries: &[Zxid]| LogPart {
+            before,
+            entries: entries
+                .iter()
+                .map(|zxid| Proposal {
+                    zxid: *zxid,
+                    txn: Bytes::new(),
+                })
+                .collect(),
+        };
+        let whole = part(zxid(1, 3), &[zxid(1, 4), zxid(1, 5), zxid(3, 1)]);
+        let at = |counter| zxid(1, counter);
+        assert_eq!(whole.plan(at(3)), SyncPlan::Diff { after: at(3) });
+        assert_eq!(whole.plan(at(2)), SyncPlan::Snapshot, "it begins too late");
+        assert_eq!(whole.plan(at(4)), SyncPlan::Snapshot, "it begins too early");
+        let hole = part(zxid(1, 3), &[zxid(1, 4), zxid(1, 6)]);
+        assert_eq!(hole.plan(at(3)), SyncPlan::Snapshot);
+        assert_eq!(
+            part(at(3), &[]).plan(at(3)),
+            SyncPlan::Snapshot,
+            "nothing to lead on with"
+        );
+        // The learner's last is not in the log: it has to go, if it is known from where on.
+        let other = part(zxid(1, 3), &[zxid(3, 1), zxid(3, 2)]);
+        assert_eq!(other.plan(zxid(2, 7)), SyncPlan::Snapshot);
+        assert_eq!(other.plan(zxid(2, 0)), SyncPlan::Diff { after: zxid(2, 0) });
+        let parted = part(zxid(1, 3), &[zxid(3, 2)]);
+        assert_eq!(parted.plan(zxid(3, 1)), SyncPlan::Snapshot, "a hole");
+        let mut begun = part(at(3), &[at(4)]);
+        assert!(begun.extend(part(at(4), &[at(5)])));
+        assert!(!begun.extend(part(at(4), &[at(5)])));
+        assert_eq!(begun.last(), at(5));
+    }
+
+    #[test]
     #[should_panic(expected = "does not follow")]
     fn a_hole_is_never_kept() {
         history(Zxid::ZERO, &[zxid(0, 1), zxid(0, 3)]);
     }
 
     use alloc::vec;
-    use alloc::vec::Vec;
 }

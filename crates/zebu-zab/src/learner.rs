@@ -122,6 +122,8 @@ pub struct Learner {
     flushed: Zxid,
     /// The last that was acknowledged by itself.
     acked: Zxid,
+    #[cfg(feature = "faults")]
+    takes_any_epoch: bool,
 }
 
 type Effects = Vec<LearnerEffect>;
@@ -157,6 +159,8 @@ impl Learner {
             wants_snapshot: false,
             pending: VecDeque::new(),
             appended: 0,
+            #[cfg(feature = "faults")]
+            takes_any_epoch: false,
         }
     }
 
@@ -276,7 +280,7 @@ impl Learner {
     // The epoch.
 
     fn promise(&mut self, epoch: Epoch, out: &mut Effects) {
-        if epoch < self.own.accepted_epoch {
+        if epoch < self.own.accepted_epoch && !self.takes_any_epoch() {
             return self.leave("the leader's epoch is older than the one that was accepted", out);
         }
         self.epoch = epoch;
@@ -287,6 +291,23 @@ impl Learner {
         }
         // To promise a second time could give two leaders of one epoch a quorum.
         self.acknowledge_epoch(None, out);
+    }
+
+    #[cfg(feature = "faults")]
+    const fn takes_any_epoch(&self) -> bool {
+        self.takes_any_epoch
+    }
+
+    #[cfg(not(feature = "faults"))]
+    #[allow(clippy::unused_self, reason = "simulated learners have it")]
+    const fn takes_any_epoch(&self) -> bool {
+        false
+    }
+
+    /// Makes it follow leaders of the past, to see what happens then.
+    #[cfg(feature = "faults")]
+    pub const fn take_any_epoch(&mut self) {
+        self.takes_any_epoch = true;
     }
 
     /// `acceptedEpoch` is durable.
@@ -649,6 +670,31 @@ mod tests {
         assert_eq!(follower.hear(proposal(zxid(2, 1))), vec![]);
         assert_eq!(follower.saved(), vec![ack(zxid(2, 0)), append(zxid(2, 1))]);
         assert_eq!(follower.flushed(zxid(2, 1)), vec![ack(zxid(2, 1))]);
+    }
+
+    #[test]
+    fn an_epoch_older_than_the_accepted_one_is_refused() {
+        let own = OwnHistory {
+            accepted_epoch: Epoch(5),
+            current_epoch: Epoch(3),
+            last_zxid: zxid(3, 1),
+        };
+        let times = Times {
+            tick_ms: 100,
+            init_limit: 10,
+            sync_limit: 5,
+        };
+        let identity = Identity {
+            sid: Sid(1),
+            is_observer: false,
+        };
+        let history = RecentHistory::new(own.last_zxid, 10);
+        let mut out = Vec::new();
+        let mut learner = Learner::new(identity, Sid(3), times, own, history, Millis(0), &mut out);
+        learner.connected(Millis(1), &mut out);
+        out.clear();
+        learner.receive(ToLearner::LeaderInfo { epoch: Epoch(4) }, Millis(2), &mut out);
+        assert!(matches!(out[..], [LearnerEffect::Leave(_)]), "{out:?}");
     }
 
     #[test]

@@ -24,10 +24,12 @@ mod peer;
 mod vote;
 
 pub use election::{Decision, Election, ElectionTimes, Notification, Outgoing, Standing};
-pub use history::{Proposal, RecentHistory, SyncPlan, follows};
-pub use leader::{Leader, LeaderEffect, LearnerId, OwnHistory, SyncId, Times};
+pub use history::{LogPart, Proposal, RecentHistory, SyncPlan, follows};
+pub use leader::{Leader, LeaderEffect, LearnerId, LogRead, OwnHistory, SyncId, Times};
 pub use learner::{Identity, Learner, LearnerEffect};
 pub use members::Members;
 pub use message::{ToLeader, ToLearner};
+#[cfg(feature = "faults")]
+pub use peer::Faults;
 pub use peer::{Effect, Peer, PeerConfig};
 pub use vote::{NO_PROPOSAL, Vote};

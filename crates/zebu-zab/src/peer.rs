@@ -2,14 +2,15 @@
 //!
 //! Source: `org.apache.zookeeper.server.quorum.QuorumPeer.run`.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use zebu_proto::quorum::PeerState;
 use zebu_proto::{Epoch, Millis, Sid, Zxid};
 
 use crate::election::{Decision, Election, ElectionTimes, Notification, Outgoing, Standing};
-use crate::history::{Proposal, RecentHistory};
-use crate::leader::{Leader, LeaderEffect, LearnerId, OwnHistory, SyncId, Times};
+use crate::history::{LogPart, Proposal, RecentHistory};
+use crate::leader::{Leader, LeaderEffect, LearnerId, LogRead, OwnHistory, SyncId, Times};
 use crate::learner::{Identity, Learner, LearnerEffect};
 use crate::members::Members;
 use crate::message::{ToLeader, ToLearner};
@@ -70,7 +71,36 @@ pub struct Peer {
     election: Election,
     own: OwnHistory,
     role: Role,
+    /// While this server is elected and does not lead yet: voters that have said since that they are not with it.
+    elsewhere: BTreeSet<Sid>,
     is_untrusted: bool,
+    reads_log: bool,
+    #[cfg(feature = "faults")]
+    faults: Faults,
+}
+
+/// What is wrong in a simulated server.
+#[cfg(feature = "faults")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// Where the counter of zxids ends, for whenever this server leads.
+    pub counter_end: Option<u32>,
+    /// Whether it follows leaders of epochs before the one that it has accepted, and as leader takes followers that have
+    /// accepted a later one.
+    pub goes_back: bool,
+}
+
+#[cfg(feature = "faults")]
+impl Faults {
+    const fn in_leader(self, mut leader: Leader) -> Leader {
+        if let Some(end) = self.counter_end {
+            leader.set_counter_end(end);
+        }
+        if self.goes_back {
+            leader.ignore_later_epochs();
+        }
+        leader
+    }
 }
 
 type Effects = Vec<Effect>;
@@ -90,7 +120,27 @@ impl Peer {
             config,
             own,
             role: Role::Settling(Some(recent)),
+            elsewhere: BTreeSet::new(),
+            reads_log: false,
+            #[cfg(feature = "faults")]
+            faults: Faults::default(),
         }
+    }
+
+    /// As leader, learners that lack more than is kept in memory are sent what stands in the log on disk: the driver asks
+    /// for [`Peer::next_log_read`] after each call.
+    #[must_use]
+    pub fn with_log(self) -> Self {
+        Self {
+            reads_log: true,
+            ..self
+        }
+    }
+
+    /// Puts faults into this server.
+    #[cfg(feature = "faults")]
+    pub const fn put_in(&mut self, faults: Faults) {
+        self.faults = faults;
     }
 
     /// What this server does, as others are told.
@@ -193,6 +243,30 @@ impl Peer {
         self.elect(now, out, |election, now, notifications| {
             election.receive(from, notification, now, notifications)
         });
+        self.note_elsewhere(from, notification, out);
+    }
+
+    /// An elected server that no quorum can come to any more looks again, in place of waiting for all of `initLimit` as the
+    /// reference does: the others may have taken it for somebody who is gone.
+    fn note_elsewhere(&mut self, from: Sid, notification: &Notification, out: &mut Effects) {
+        let Role::Leading(leader) = &self.role else { return };
+        if leader.established().is_some() || !self.config.members.is_voter(from) {
+            return;
+        }
+        let is_elsewhere = match notification.state {
+            PeerState::Looking => notification.round > self.election.round(),
+            PeerState::Following | PeerState::Leading => notification.vote.leader != self.config.sid,
+            PeerState::Observing => false,
+        };
+        if !is_elsewhere {
+            self.elsewhere.remove(&from);
+            return;
+        }
+        self.elsewhere.insert(from);
+        let members = &self.config.members;
+        if !members.all_quorums(|sid| members.is_voter(sid) && !self.elsewhere.contains(&sid)) {
+            self.settle("the others have no quorum left for this server", out);
+        }
     }
 
     /// A voter cannot be reached on the election port.
@@ -221,7 +295,13 @@ impl Peer {
         let (config, own) = (&self.config, self.own);
         match decision {
             Decision::Lead => {
-                let leader = Leader::new(config.sid, config.members.clone(), config.times, own, history, now);
+                self.elsewhere.clear();
+                let mut leader = Leader::new(config.sid, config.members.clone(), config.times, own, history, now);
+                if self.reads_log {
+                    leader.read_log();
+                }
+                #[cfg(feature = "faults")]
+                let leader = self.faults.in_leader(leader);
                 self.role = Role::Leading(leader);
                 out.push(Effect::Open);
                 // Alone it is a quorum.
@@ -236,6 +316,10 @@ impl Peer {
                 let mut learner = Learner::new(identity, leader, config.times, own, history, now, &mut effects);
                 if self.is_untrusted {
                     learner.distrust_history();
+                }
+                #[cfg(feature = "faults")]
+                if self.faults.goes_back {
+                    learner.take_any_epoch();
                 }
                 self.role = Role::Learning(learner);
                 out.extend(effects.into_iter().map(Effect::Learn));
@@ -323,6 +407,25 @@ impl Peer {
         self.lead(out, |leader, effects| leader.propose(proposal, now, effects));
     }
 
+    /// What is to be read from the log now, if anything: see [`Leader::next_log_read`].
+    pub fn next_log_read(&mut self) -> Option<LogRead> {
+        match &mut self.role {
+            Role::Leading(leader) => leader.next_log_read(),
+            _ => None,
+        }
+    }
+
+    /// What [`LogRead`] asked for: see [`Leader::log_read`].
+    pub fn log_read(&mut self, id: LearnerId, part: Option<LogPart>, now: Millis, out: &mut Effects) {
+        self.lead(out, |leader, effects| leader.log_read(id, part, now, effects));
+    }
+
+    /// The server is about to end, or to lead no more: see [`Leader::hand_over`]. It ends with [`Effect::Settle`]. A server
+    /// that does not lead goes on as before; it may end whenever it likes.
+    pub fn hand_over(&mut self, now: Millis, out: &mut Effects) {
+        self.lead(out, |leader, effects| leader.hand_over(now, effects));
+    }
+
     /// A sync waits: see [`Leader::sync`].
     pub fn sync(&mut self, id: SyncId, out: &mut Effects) {
         self.lead(out, |leader, effects| leader.sync(id, effects));
@@ -386,5 +489,93 @@ impl Peer {
         let must_reload = history.is_none();
         self.role = Role::Settling(history);
         out.push(Effect::Settle { why, must_reload });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::sync::Arc;
+
+    use zebu_proto::quorum::QuorumConfig;
+
+    use super::*;
+    use crate::vote::Vote;
+
+    fn members() -> Members {
+        let mut config = QuorumConfig::default();
+        for sid in 1..=3 {
+            config
+                .add(&format!("server.{sid}"), &format!("host:{sid}:1{sid}"))
+                .unwrap();
+        }
+        Members::new(Arc::new(config))
+    }
+
+    fn says(state: PeerState, leader: i64, round: i64) -> Notification {
+        Notification {
+            state,
+            vote: Vote {
+                leader: Sid(leader),
+                zxid: Zxid::ZERO,
+                peer_epoch: 0,
+            },
+            round,
+            version: 2,
+        }
+    }
+
+    /// Server 1, elected by server 2 in its first round, while 3 cannot be reached.
+    fn elected() -> Peer {
+        let config = PeerConfig {
+            sid: Sid(1),
+            members: members(),
+            is_observer: false,
+            times: Times {
+                tick_ms: 2000,
+                init_limit: 10,
+                sync_limit: 5,
+            },
+            election: ElectionTimes::default(),
+            is_untrusted: false,
+        };
+        let own = OwnHistory {
+            accepted_epoch: Epoch(0),
+            current_epoch: Epoch(0),
+            last_zxid: Zxid::ZERO,
+        };
+        let mut peer = Peer::new(config, own, RecentHistory::new(Zxid::ZERO, 10));
+        let mut out = Vec::new();
+        peer.settled(Zxid::ZERO, None, Millis(0), &mut out);
+        peer.unreachable(Sid(3), Millis(0), &mut out);
+        peer.notified(Sid(2), &says(PeerState::Looking, 1, 1), Millis(1), &mut out);
+        assert!(out.contains(&Effect::Open), "{out:?}");
+        peer
+    }
+
+    fn settles(peer: &mut Peer, from: i64, notification: &Notification) -> bool {
+        let mut out = Vec::new();
+        peer.notified(Sid(from), notification, Millis(2), &mut out);
+        out.iter().any(|effect| matches!(effect, Effect::Settle { .. }))
+    }
+
+    /// Found by chaos: it waited for all of `initLimit`.
+    #[test]
+    fn who_was_elected_and_has_nobody_left_looks_again() {
+        let mut peer = elected();
+        assert!(!settles(&mut peer, 2, &says(PeerState::Following, 3, 2)), "3 may come");
+        assert!(settles(&mut peer, 3, &says(PeerState::Leading, 3, 2)));
+
+        let mut peer = elected();
+        assert!(!settles(&mut peer, 3, &says(PeerState::Looking, 3, 2)));
+        assert!(
+            !settles(&mut peer, 2, &says(PeerState::Following, 1, 1)),
+            "2 is with it"
+        );
+        assert!(
+            !settles(&mut peer, 2, &says(PeerState::Looking, 2, 1)),
+            "of the same round"
+        );
+        assert!(settles(&mut peer, 2, &says(PeerState::Looking, 2, 3)));
     }
 }

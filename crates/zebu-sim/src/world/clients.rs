@@ -43,10 +43,13 @@ impl World {
         if self.random.once_in(40) {
             return self.take_snapshot(index);
         }
-        if self.random.once_in(4) {
+        if self.random.once_in(2) {
             return self.sync(side);
         }
-        let Some(leader) = process.peer.as_leader().filter(|leader| leader.established().is_some()) else {
+        let has_bug = self.plan.bug == Some(Bug::CounterRunsOn);
+        let takes_writes =
+            |leader: &&zebu_zab::Leader| leader.established().is_some() && (has_bug || !leader.is_handing_over());
+        let Some(leader) = process.peer.as_leader().filter(takes_writes) else {
             return Ok(());
         };
         let zxid = leader.last_proposed().next();
@@ -54,6 +57,9 @@ impl World {
             zxid,
             txn: txn(zxid, data),
         };
+        if self.plan.counter_end.is_some_and(|end| zxid.counter() > end) {
+            return Err(self.violation(format!("{zxid} is beyond the end of the counter")));
+        }
         self.checker
             .proposed(zxid, data, server.sid)
             .map_err(|what| self.violation(what))?;

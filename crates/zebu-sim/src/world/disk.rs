@@ -43,6 +43,31 @@ impl World {
         }
     }
 
+    /// Reads what a learner lacks from the log, unless it is too much.
+    pub(super) fn read_log(&mut self, side: Side, learner: LearnerId, after: Zxid, until: Zxid) -> Outcome<()> {
+        let is_too_much = self.random.once_in(2);
+        let Some(process) = self.process_of(side) else {
+            return Ok(());
+        };
+        let part = if is_too_much {
+            Ok(None)
+        } else {
+            process.log_part(after, until)
+        };
+        match part {
+            Ok(part) => {
+                self.report.log_reads += u64::from(part.is_some());
+                self.trace(side.server, || {
+                    format!("reads the log behind {after}: {}", part.is_some())
+                });
+                self.act(side.server, side.generation, |peer, now, out| {
+                    peer.log_read(learner, part, now, out);
+                })
+            }
+            Err(error) => self.died(side.server, &error),
+        }
+    }
+
     pub(super) fn schedule_epoch(&mut self, side: Side, file: EpochFile, epoch: Epoch) {
         let delay = self.random.between(1, 15);
         let role = self.process(side.server).roles;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use zebu_proto::Millis;
-use zebu_zab::{Effect, LeaderEffect, LearnerEffect, Outgoing, Peer, SyncId, ToLeader, ToLearner};
+use zebu_zab::{Effect, LeaderEffect, LearnerEffect, LogRead, Outgoing, Peer, SyncId, ToLeader, ToLearner};
 
 use super::*;
 
@@ -47,10 +47,32 @@ impl World {
                 Ok(()) => queue.extend(more),
                 Err(Stop::Disk(error)) => return self.died(index, &error),
                 Err(Stop::Violation(violation)) => return Err(violation),
+                Err(Stop::Ended) => {
+                    self.down(index, false);
+                    let delay = self.random.between(10, 2000);
+                    self.at(delay, Event::Start(index));
+                    return Ok(());
+                }
             }
         }
+        self.schedule_log_reads(self.side(index));
         self.schedule_wake(index);
         Ok(())
+    }
+
+    fn schedule_log_reads(&mut self, side: Side) {
+        while let Some(process) = self.process_of(side)
+            && let Some(LogRead { learner, after, until }) = process.peer.next_log_read()
+        {
+            let delay = self.random.between(1, 30);
+            let read = Event::ReadLog {
+                side,
+                learner,
+                after,
+                until,
+            };
+            self.at(delay, read);
+        }
     }
 
     fn schedule_wake(&mut self, index: usize) {
@@ -88,6 +110,10 @@ impl World {
             }
             Effect::Settle { why, must_reload } => {
                 self.complain(index, why)?;
+                self.report.hand_overs += u64::from(why.starts_with("leadership is handed over"));
+                if self.process(index).is_ending {
+                    return Err(Stop::Ended);
+                }
                 self.close_all(side);
                 let process = self.process(index);
                 let reloaded = process.settle(must_reload).map_err(Stop::Disk)?;

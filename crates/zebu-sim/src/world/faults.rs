@@ -5,16 +5,16 @@ use zebu_store::sim_disk::Fault;
 use super::*;
 
 impl World {
-    pub(super) fn fault(&mut self) {
+    pub(super) fn fault(&mut self) -> Outcome<()> {
         if self.is_healed {
-            return;
+            return Ok(());
         }
-        let pause = self.random.between(50, 2500);
+        let pause = self.random.between(50, self.plan.fault_ms_max);
         self.at(pause, Event::Fault);
         let count = self.servers.len() as u64;
         let pick = |random: &mut Random| usize::try_from(random.below(count)).unwrap_or(0);
         let (one, other) = (pick(&mut self.random), pick(&mut self.random));
-        match self.random.below(16) {
+        match self.random.below(18) {
             0 | 1 => {
                 let is_power_failure = self.random.once_in(2);
                 self.down(one, is_power_failure);
@@ -64,8 +64,10 @@ impl World {
                 let delay = self.random.between(10, 3000);
                 self.at(delay, Event::Start(one));
             }
+            15 => return self.end(one),
             _ => self.blocked.clear(),
         }
+        Ok(())
     }
 
     /// Nobody can reach it any more, nor it anybody.
@@ -76,6 +78,22 @@ impl World {
                 self.blocked.insert((index, one));
             }
         }
+    }
+
+    /// Ends a server as its operator does: a leader hands over first.
+    pub(super) fn end(&mut self, index: usize) -> Outcome<()> {
+        let side = self.side(index);
+        let Some(process) = self.process_of(side) else {
+            return Ok(());
+        };
+        process.is_ending = true;
+        if process.peer.as_leader().is_some() {
+            return self.act(index, side.generation, |peer, now, out| peer.hand_over(now, out));
+        }
+        self.down(index, false);
+        let delay = self.random.between(10, 2000);
+        self.at(delay, Event::Start(index));
+        Ok(())
     }
 
     fn fail_disk(&mut self, index: usize, fault: Fault) {

@@ -1,6 +1,6 @@
 //! Processes come and go.
 
-use zebu_zab::{ElectionTimes, PeerConfig, Times};
+use zebu_zab::{ElectionTimes, Faults, PeerConfig, Times};
 
 use super::*;
 use crate::server::{self, Process};
@@ -32,7 +32,14 @@ impl World {
             server.disk.damage(server::NEW_SERVER_MARKER.as_ref(), |_| {});
         }
         match Process::start(&server.disk, config, self.plan.bug) {
-            Ok(process) => {
+            Ok(mut process) => {
+                process.peer.put_in(Faults {
+                    counter_end: self
+                        .plan
+                        .counter_end
+                        .filter(|_| self.plan.bug != Some(Bug::CounterRunsOn)),
+                    goes_back: self.plan.bug == Some(Bug::EpochGoesBack),
+                });
                 let last_zxid = process.tree.last_zxid();
                 let own = process.peer.own();
                 let generation = server.generation;

@@ -89,6 +89,13 @@ enum Event {
     Deliver(ConnId, Packet),
     /// The other end has closed the connection, or is gone.
     Lost(ConnId, Side),
+    /// What was asked for of the log is read.
+    ReadLog {
+        side: Side,
+        learner: LearnerId,
+        after: Zxid,
+        until: Zxid,
+    },
     /// A tree is sent later than it should be ([`Bug::NewLeaderBeforeTree`]).
     SendTree(Side, LearnerId),
     Request,
@@ -129,12 +136,30 @@ impl World {
         let mut random = Random::new(seed);
         let count = plan.voters + plan.observers;
         let mut config = QuorumConfig::default();
+        let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for number in 1..=count {
             let role = if number > plan.voters { ":observer" } else { "" };
             let line = format!("127.0.0.1:{}:{}{role}", 2000 + number, 3000 + number);
             config
                 .add(&format!("server.{number}"), &line)
                 .unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+        if plan.has_groups {
+            for number in 1..=count {
+                let (key, group) = (format!("group.{}", number.div_ceil(3)), number.to_string());
+                // One line names a whole group; it is added up here.
+                groups.entry(key).or_default().push(group);
+            }
+        }
+        for (key, group) in &groups {
+            config
+                .add(key, &group.join(":"))
+                .unwrap_or_else(|error| panic!("{key}: {error}"));
+        }
+        if plan.has_groups {
+            config
+                .add("weight.3", "0")
+                .unwrap_or_else(|error| panic!("weight.3: {error}"));
         }
         let servers = (1..=count)
             .map(|number| Server {
@@ -321,7 +346,7 @@ impl World {
         let handler = match &event {
             Event::Start(_) | Event::Request | Event::Fault | Event::Room(_) => None,
             Event::Wake(server, _) | Event::Flush(server, _) => Some(*server),
-            Event::SaveEpoch(side, ..) | Event::SendTree(side, _) => Some(side.server),
+            Event::SaveEpoch(side, ..) | Event::SendTree(side, _) | Event::ReadLog { side, .. } => Some(side.server),
             Event::Notify { to, .. } => Some(*to),
             Event::Unreachable { at, .. } => Some(*at),
             Event::Dial { from, .. } => Some(from.server),
@@ -362,15 +387,18 @@ impl World {
             } => self.dial(from, leader, tries_left),
             Event::Deliver(conn, packet) => self.deliver(conn, packet),
             Event::Lost(conn, side) => self.lost(conn, side),
+            Event::ReadLog {
+                side,
+                learner,
+                after,
+                until,
+            } => self.read_log(side, learner, after, until),
             Event::SendTree(side, learner) => {
                 self.send_tree(side, learner);
                 Ok(())
             }
             Event::Request => self.request(),
-            Event::Fault => {
-                self.fault();
-                Ok(())
-            }
+            Event::Fault => self.fault(),
             Event::Room(server) => {
                 self.servers[server].disk.set_capacity(None);
                 Ok(())
@@ -402,4 +430,6 @@ impl World {
 enum Stop {
     Disk(StoreError),
     Violation(Violation),
+    /// It was told to end, and has.
+    Ended,
 }

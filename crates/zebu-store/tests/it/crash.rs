@@ -219,6 +219,21 @@ fn a_failed_flush_is_final() {
     }
 }
 
+/// Found by simulation: the second start found the directory, and did not ask whether its name was durable.
+#[test]
+fn a_directory_that_one_start_could_not_make_durable_is_made_so_by_the_next() {
+    for seed in 0..20 {
+        let disk = SimDisk::new(seed);
+        disk.fail_at(disk.operations() + 1, Fault::Error);
+        Store::open(Arc::new(disk.clone()), options()).unwrap_err();
+        disk.kill();
+        let mut promised = Promised::default();
+        live(&disk, &mut promised, &mut Dice::new(seed), 3).unwrap();
+        disk.restart();
+        live(&disk, &mut promised, &mut Dice::new(seed), 3).unwrap();
+    }
+}
+
 #[test]
 fn a_full_disk_stops_the_writer_and_everything_flushed_is_there() {
     let disk = SimDisk::new(1);

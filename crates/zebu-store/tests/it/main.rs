@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod hostile;
 mod java;
+mod log_part;
 mod round_trip;
 mod support;
 mod twin;
