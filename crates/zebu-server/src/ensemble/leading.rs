@@ -189,10 +189,16 @@ impl NodeThread {
     /// Tells four-letter words who follows.
     pub(super) fn tell_stats(&self) {
         let stats = &self.shared.leader_stats;
-        stats.divergences.store(
-            i64::try_from(self.node.divergences().0).unwrap_or(i64::MAX),
-            Ordering::Relaxed,
-        );
+        let (divergences, last) = self.node.divergences();
+        if let Some(last) = last.filter(|_| stats.divergences.swap(divergences, Ordering::Relaxed) != divergences) {
+            tracing::error!(
+                zxid = %last.zxid,
+                expected = %format_args!("{:x}", last.expected),
+                found = %format_args!("{:x}", last.found),
+                divergences,
+                "the tree is not what the leader's was after the same transaction; stop this server, remove its version-2 folder, and start it again to get the leader's"
+            );
+        }
         let Some(ensemble) = &self.ensemble else { return };
         let Some(leader) = ensemble.peer.as_leader() else {
             return;

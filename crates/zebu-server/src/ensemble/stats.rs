@@ -1,6 +1,6 @@
 //! What four-letter words tell of a leader.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -20,7 +20,7 @@ pub(crate) struct LeaderStats {
     pub(crate) since_ms: AtomicU64,
     proposals: Mutex<Sizes>,
     /// Transactions after which the tree was not what the leader's had been.
-    pub(crate) divergences: AtomicI64,
+    pub(crate) divergences: AtomicU64,
 }
 
 /// Sizes of proposals in bytes; −1 before the first. Source: `BufferStats`.
@@ -49,7 +49,7 @@ impl LeaderStats {
             pending_syncs: AtomicU64::new(0),
             since_ms: AtomicU64::new(0),
             proposals: Mutex::new(Sizes::NONE),
-            divergences: AtomicI64::new(0),
+            divergences: AtomicU64::new(0),
         }
     }
 

@@ -131,6 +131,8 @@ impl Driver {
             session_timeout_ms_min: 2000,
             session_timeout_ms_max: 20_000,
             reconfig_enabled: settings.skip_acl,
+            local_sessions: false,
+            local_session_upgrading: false,
             containers: ContainerConfig {
                 check_interval_ms: 2000,
                 per_minute_max: 10_000,
