@@ -346,10 +346,13 @@ impl NodeThread {
     fn finish(mut self) {
         let mut events = Vec::new();
         let deadline = self.shared.clock.mono().plus(HANDOVER_MS_MAX);
+        self.begin_to_end();
         loop {
             let is_here = self.is_flushing || self.node.has_log() || self.node.can_commit();
-            // A leader's last proposals need the others.
-            let is_elsewhere = self.is_ensemble_busy() && self.shared.clock.mono() < deadline;
+            // A leader's last proposals need the others, and what a learner forwarded comes back.
+            let is_elsewhere = self.ensemble.is_some()
+                && (self.is_leading() || self.node.has_waiting())
+                && self.shared.clock.mono() < deadline;
             if self.shared.has_failed() || !(is_here || is_elsewhere) {
                 break;
             }

@@ -337,6 +337,12 @@ impl<C: Connection> Node<C> {
         self.in_flight.len()
     }
 
+    /// Whether a client waits for an answer.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        self.clients.iter().flatten().any(|client| !client.queue.is_empty())
+    }
+
     /// The last transaction that was applied.
     #[must_use]
     pub const fn applied(&self) -> Zxid {

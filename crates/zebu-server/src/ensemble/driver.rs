@@ -28,6 +28,9 @@ impl NodeThread {
         let now = self.shared.clock.mono();
         let Some(ensemble) = &mut self.ensemble else { return };
         act(&mut ensemble.peer, now, &mut ensemble.effects);
+        while let Some(read) = self.ensemble.as_mut().and_then(|own| own.peer.next_log_read()) {
+            self.read_log(read);
+        }
         self.carry_out();
     }
 
@@ -79,6 +82,9 @@ impl NodeThread {
                 }
                 drop(unhandled);
             }
+            PeerEvent::LogRead { role, id, part } if role == ensemble.role => {
+                self.peer(|peer, now, effects| peer.log_read(id, part, now, effects));
+            }
             PeerEvent::LearnerLost { role, id } if role == ensemble.role => {
                 ensemble.learners.remove(&id);
                 self.peer(|peer, _, effects| peer.learner_lost(id, effects));
@@ -107,6 +113,7 @@ impl NodeThread {
             | PeerEvent::LearnerConnected { .. }
             | PeerEvent::LearnerSaid { .. }
             | PeerEvent::LearnerLost { .. }
+            | PeerEvent::LogRead { .. }
             | PeerEvent::LeaderConnected { .. }
             | PeerEvent::TreeReceived { .. }
             | PeerEvent::LeaderLost { .. } => {}
@@ -221,6 +228,10 @@ impl NodeThread {
         if self.is_flushing || self.node.has_log() {
             return;
         }
+        if ensemble.is_ending {
+            // It has no vote any more. What it logged is its history when it starts again.
+            return;
+        }
         ensemble.settling = None;
         let (last, reloaded) = if must_reload {
             self.let_go_of_disk();
@@ -237,9 +248,19 @@ impl NodeThread {
         self.peer(|peer, now, effects| peer.settled(last, reloaded, now, effects));
     }
 
-    /// Whether something is still to be done before the server may end.
-    pub(crate) fn is_ensemble_busy(&self) -> bool {
-        self.node.role() == NodeRole::Leading && self.node.outstanding() > 0
+    /// The server is about to end: a leader hands over.
+    pub(crate) fn begin_to_end(&mut self) {
+        if let Some(ensemble) = &mut self.ensemble {
+            ensemble.is_ending = true;
+        }
+        if self.node.role() == NodeRole::Leading {
+            self.peer(Peer::hand_over);
+        }
+    }
+
+    /// Whether it still leads, and others are to learn what it has accepted.
+    pub(crate) fn is_leading(&self) -> bool {
+        self.node.role() == NodeRole::Leading
     }
 
     /// Ends all connections to other servers.

@@ -7,17 +7,19 @@ use zebu_node::{LearnerKey, NodeRole};
 use zebu_proto::OpCode;
 use zebu_proto::quorum::LeaderMessage;
 use zebu_store::EpochFile;
-use zebu_zab::{LeaderEffect, LearnerId, Proposal, SyncId, ToLeader, ToLearner};
+use zebu_zab::{Leader, LeaderEffect, LearnerId, LogPart, LogRead, Proposal, SyncId, ToLeader, ToLearner};
 
+use super::PeerEvent;
 use super::link::TreeSource;
 use super::message::LearnerSays;
 use super::quorum_port::QuorumPort;
 use super::state::SyncFor;
 use crate::node_thread::NodeThread;
-use crate::shared::ServerRole;
+use crate::shared::{NodeEvent, ServerRole};
 
-/// How many zxids before the end of an epoch's counter a leader hands over.
-const COUNTER_MARGIN: u32 = 1 << 20;
+/// A learner is sent the log rather than the tree if that is at most this part of the newest snapshot
+/// (`zookeeper.snapshotSizeFactor`).
+const LOG_FACTOR: f64 = 0.33;
 
 impl NodeThread {
     /// Proposes what was prepared and not proposed yet.
@@ -49,14 +51,6 @@ impl NodeThread {
         for _ in 0..new_syncs {
             self.sync(SyncFor::Client);
         }
-        if self.node.last_prepared().counter() > u32::MAX - COUNTER_MARGIN {
-            self.peer(|peer, _, effects| {
-                peer.step_down(
-                    "the counter of its epoch comes to its end: the next epoch begins",
-                    effects,
-                );
-            });
-        }
     }
 
     fn sync(&mut self, asker: SyncFor) {
@@ -76,6 +70,8 @@ impl NodeThread {
         }
         let has_history = ensemble.peer.as_leader().is_some_and(|leader| leader.is_synced(id));
         let is_leading = has_history && self.node.role() == NodeRole::Leading;
+        // What would begin now might not come to its end. Nobody will hear of it, as if it had come a moment later.
+        let is_ending = ensemble.peer.as_leader().is_some_and(Leader::is_handing_over);
         match says {
             LearnerSays::Protocol(message) => {
                 self.peer(|peer, now, effects| peer.learner_said(id, &message, now, effects));
@@ -91,6 +87,7 @@ impl NodeThread {
                 self.close_learner(id, "it asked for something out of turn");
                 self.peer(|peer, _, effects| peer.learner_lost(id, effects));
             }
+            LearnerSays::Revalidate { .. } | LearnerSays::Request { .. } if is_ending => {}
             LearnerSays::Revalidate { session, timeout_ms } => {
                 let valid =
                     self.node
@@ -236,6 +233,38 @@ impl NodeThread {
                 ensemble.send_to_learner(learner, &LeaderMessage::Revalidate { session, valid: true });
             }
         }
+    }
+
+    /// Reads a part of the log for a learner, beside everything else.
+    pub(super) fn read_log(&self, read: LogRead) {
+        let Some(ensemble) = &self.ensemble else { return };
+        let LogRead { learner, after, until } = read;
+        let (shared, role) = (self.shared.clone(), ensemble.role);
+        ensemble.runtime.spawn_blocking(move || {
+            let store = &shared.store;
+            let found = store
+                .log_part_bytes_max(LOG_FACTOR)
+                .and_then(|bytes_max| store.log_part(after, until, bytes_max));
+            let part = found.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the log could not be read for a learner, which gets the whole tree");
+                None
+            });
+            let part = part.map(|part| LogPart {
+                before: part.before,
+                entries: part
+                    .records
+                    .into_iter()
+                    .map(|(zxid, txn)| Proposal {
+                        zxid,
+                        txn: Bytes::from(txn),
+                    })
+                    .collect(),
+            });
+            let id = learner;
+            shared
+                .queue
+                .push(NodeEvent::Peer(PeerEvent::LogRead { role, id, part }));
+        });
     }
 
     fn send_tree(&mut self, id: LearnerId) {

@@ -20,7 +20,7 @@ pub(crate) mod stats;
 
 use std::sync::Arc;
 
-use zebu_zab::LearnerId;
+use zebu_zab::{LearnerId, LogPart};
 
 use self::election_port::ElectionEvent;
 use self::leader_connection::ReceivedTree;
@@ -45,6 +45,12 @@ pub(crate) enum PeerEvent {
     },
     /// Its connection is gone.
     LearnerLost { role: u64, id: LearnerId },
+    /// A part of the log was read for a learner; `None` if the log has no such part.
+    LogRead {
+        role: u64,
+        id: LearnerId,
+        part: Option<LogPart>,
+    },
     /// The connection to the leader is there.
     LeaderConnected { connection: u64, link: Arc<Link> },
     /// The leader says something.

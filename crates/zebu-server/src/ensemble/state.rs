@@ -57,6 +57,8 @@ pub(crate) struct Ensemble {
     pub(super) read_only_at: Option<Millis>,
     /// The role is over, and what was appended is being made durable; whether the tree has to be read again then.
     pub(super) settling: Option<bool>,
+    /// Whether the server is about to end, and takes no part in elections.
+    pub(super) is_ending: bool,
     pub(super) effects: Vec<Effect>,
     /// Tasks of the ports. Dropped last.
     pub(super) runtime: Runtime,
@@ -116,7 +118,8 @@ impl Ensemble {
             },
             data.own,
             data.recent,
-        );
+        )
+        .with_log();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("zebu-peers")
@@ -167,6 +170,7 @@ impl Ensemble {
             heard_since: Millis(0),
             read_only_at: None,
             settling: None,
+            is_ending: false,
             effects: Vec::new(),
             runtime,
         })
