@@ -30,6 +30,10 @@ impl Checker {
         self.acknowledged.len() as u64
     }
 
+    pub(crate) fn proposals(&self) -> usize {
+        self.proposed.len()
+    }
+
     /// The last write that a client was told is done.
     pub(crate) fn last_acknowledged(&self) -> Zxid {
         self.acknowledged.last().copied().unwrap_or(Zxid::ZERO)

@@ -24,6 +24,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use bug::Bug;
 pub use random::Random;
+pub use world::Ensemble;
+pub use zebu_store::sim_disk::Fault;
 
 /// What is simulated.
 #[derive(Clone, Copy, Debug)]

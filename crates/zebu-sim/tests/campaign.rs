@@ -119,20 +119,20 @@ fn are_found(bugs: &[(Bug, &str, u64)]) {
 const SOON: [(Bug, &str, u64); 16] = [
     (Bug::AckBeforeFlush, "three", 20),
     (Bug::EpochNotSaved, "three", 20),
-    (Bug::HistoryAckedBeforeDurable, "five-and-observers", 60),
+    (Bug::HistoryAckedBeforeDurable, "rough", 100),
     (Bug::FirstAckIsTheHistorys, "three", 20),
     (Bug::CommitBehindNewLeader, "three", 40),
-    (Bug::AbortedSyncKept, "rough", 80),
-    (Bug::RegisteredLate, "three", 20),
+    (Bug::AbortedSyncKept, "rough", 200),
+    (Bug::RegisteredLate, "rough", 40),
     (Bug::SnapshotNotDurable, "three", 20),
     (Bug::HoleInCommittedLog, "rough", 80),
     (Bug::NewLeaderBeforeTree, "three", 20),
-    (Bug::CounterRunsOn, "counter", 20),
-    (Bug::EpochFilesSwapped, "three", 40),
+    (Bug::CounterRunsOn, "counter", 40),
+    (Bug::EpochFilesSwapped, "rough", 40),
     (Bug::VotesBeforeLogEnds, "three", 20),
     (Bug::LastSeenReported, "three", 20),
     (Bug::WipedVotes, "rough", 40),
-    (Bug::FailedFsyncRetried, "three", 30),
+    (Bug::FailedFsyncRetried, "three", 40),
 ];
 
 /// Those that need a rare coincidence.

@@ -36,9 +36,9 @@ impl World {
         if server.paused_until > self.now {
             return Ok(());
         }
-        let Some(process) = &mut server.process else {
+        if server.process.is_none() {
             return Ok(());
-        };
+        }
         // Not only when it serves: what a server has logged and applied when it looks for a leader may never be committed.
         if self.random.once_in(40) {
             return self.take_snapshot(index);
@@ -46,9 +46,19 @@ impl World {
         if self.random.once_in(2) {
             return self.sync(side);
         }
+        self.write(side, data)
+    }
+
+    /// A client writes, if the server leads.
+    pub(super) fn write(&mut self, side: Side, data: u64) -> Outcome<()> {
+        let (index, generation) = (side.server, side.generation);
+        let sid = self.servers[index].sid;
         let has_bug = self.plan.bug == Some(Bug::CounterRunsOn);
         let takes_writes =
             |leader: &&zebu_zab::Leader| leader.established().is_some() && (has_bug || !leader.is_handing_over());
+        let Some(process) = self.process_of(side) else {
+            return Ok(());
+        };
         let Some(leader) = process.peer.as_leader().filter(takes_writes) else {
             return Ok(());
         };
@@ -61,7 +71,7 @@ impl World {
             return Err(self.violation(format!("{zxid} is beyond the end of the counter")));
         }
         self.checker
-            .proposed(zxid, data, server.sid)
+            .proposed(zxid, data, sid)
             .map_err(|what| self.violation(what))?;
         if let Err(error) = self.process(index).append(&proposal) {
             return self.died(index, &error);
@@ -81,7 +91,7 @@ impl World {
     }
 
     /// A client sends `sync` to its server, which asks the leader, if it is not that itself.
-    fn sync(&mut self, side: Side) -> Outcome<()> {
+    pub(super) fn sync(&mut self, side: Side) -> Outcome<()> {
         let floor = self.checker.last_acknowledged();
         self.serial += 1;
         let id = self.serial;

@@ -71,7 +71,7 @@ impl World {
     }
 
     /// Nobody can reach it any more, nor it anybody.
-    fn isolate(&mut self, one: usize) {
+    pub(super) fn isolate(&mut self, one: usize) {
         for index in 0..self.servers.len() {
             if index != one {
                 self.blocked.insert((one, index));
@@ -96,9 +96,14 @@ impl World {
         Ok(())
     }
 
-    fn fail_disk(&mut self, index: usize, fault: Fault) {
-        let operation = self.servers[index].disk.operations() + self.random.below(30);
+    pub(super) fn fail_disk_after(&mut self, index: usize, operations: u64, fault: Fault) {
+        let operation = self.servers[index].disk.operations() + operations;
         self.servers[index].disk.fail_at(operation, fault);
+    }
+
+    fn fail_disk(&mut self, index: usize, fault: Fault) {
+        let operations = self.random.below(30);
+        self.fail_disk_after(index, operations, fault);
     }
 
     /// Ends connections of a server; both ends notice.

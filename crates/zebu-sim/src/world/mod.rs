@@ -7,6 +7,7 @@ mod election;
 mod faults;
 mod life;
 mod quorum;
+mod script;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use zebu_zab::{LearnerId, Members, Notification};
 
 use self::clients::Read;
 use self::quorum::{Conn, Packet};
+pub use self::script::Ensemble;
 use crate::checker::{Checker, Durable};
 use crate::random::Random;
 use crate::server::{ConnId, Process};
@@ -129,6 +131,8 @@ pub(crate) struct World {
     is_healed: bool,
     /// Whether clients still want something.
     has_clients: bool,
+    /// After how many more packets from its leader a learner loses its connection.
+    cut_after: Option<(usize, u64)>,
 }
 
 impl World {
@@ -193,6 +197,7 @@ impl World {
             report: Report::default(),
             is_healed: false,
             has_clients: true,
+            cut_after: None,
         };
         for server in 0..world.servers.len() {
             let delay = world.random.below(500);
@@ -209,6 +214,11 @@ impl World {
         while self.now < end {
             self.step()?;
         }
+        self.recover()
+    }
+
+    /// Ends all faults, and sees that everybody comes to serve the same, and has it on disk.
+    fn recover(&mut self) -> Outcome<Report> {
         self.heal();
         let awake = self.servers.iter().map(|server| server.paused_until).max().unwrap_or(0);
         while self.now < awake {

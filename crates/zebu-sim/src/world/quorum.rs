@@ -211,6 +211,15 @@ impl World {
             conn.is_broken = true;
             return Ok(());
         }
+        if let Some((server, left)) = self.cut_after.filter(|(server, _)| *server == to.server)
+            && !Conn::is_to_leader(&packet)
+        {
+            self.cut_after = left.checked_sub(1).map(|left| (server, left));
+            if left == 0 {
+                self.cut(id);
+                return Ok(());
+            }
+        }
         match packet {
             Packet::ToLeader(message) => {
                 if !self.hears_leader(id, &message) {
