@@ -173,6 +173,11 @@ mod tests {
         assert_eq!(throttle.admit(Wanted::Renewal, Millis(0)), Some(2));
         assert_eq!(throttle.admit(Wanted::New, Millis(0)), Some(5));
         assert_eq!(throttle.admit(Wanted::Renewal, Millis(0)), None, "one is left");
+        assert_eq!(
+            throttle.admit(Wanted::NewLocal, Millis(0)),
+            Some(6),
+            "for which that is enough"
+        );
     }
 
     #[test]

@@ -131,6 +131,10 @@ impl<C: Connection> Node<C> {
         asked_by: Option<ConnId>,
         outputs: &mut impl Outputs<C>,
     ) {
+        let was_global = self.sessions.handle(session).is_some();
+        if was_global && self.role == NodeRole::Leading && self.config.local_sessions {
+            self.ended.add(session);
+        }
         self.sessions.remove(session);
         self.local.remove(session);
         self.owners.remove(&session);

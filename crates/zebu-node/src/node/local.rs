@@ -10,14 +10,15 @@
 //! Source: `UpgradeableSessionTracker`, `QuorumZooKeeperServer.checkUpgradeSession`, `LeaderSessionTracker.checkSession`,
 //! `ReadOnlyZooKeeperServer`, `ReadOnlyRequestProcessor`.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use zebu_proto::client::{CreateRequest, MultiOp, Request};
-use zebu_proto::{CreateMode, ErrorCode, OpCode, SessionId, Xid};
+use zebu_proto::{CreateMode, ErrorCode, Millis, OpCode, SessionId, Xid};
 
 use super::clients::What;
 use super::learn::Forward;
-use super::{Node, NodeRole, Now, PendingConnect, refuse};
+use super::{Node, NodeConfig, NodeRole, Now, PendingConnect, refuse};
 use crate::connection::{Close, Connection, Outputs};
 use crate::read::Replica;
 use crate::session::SessionTracker;
@@ -127,9 +128,11 @@ impl<C: Connection> Node<C> {
         if is_closing {
             return Some(What::Refused(ErrorCode::SessionExpired));
         }
-        if !Request::decode(op, body).is_ok_and(|request| makes_ephemeral(&request)) {
+        if !is_create(op) || !Request::decode(op, body).is_ok_and(|request| makes_ephemeral(&request)) {
             return None;
         }
+        // The reference makes a transaction of the refusal; of a multi it lets the leader refuse the elements, as those of
+        // a session that has expired.
         if !self.config.local_session_upgrading {
             return Some(What::Refused(ErrorCode::EphemeralOnLocalSession));
         }
@@ -156,8 +159,12 @@ impl<C: Connection> Node<C> {
 
     /// Whether a leader carries out a write of a session that is none of the ensemble's: it may be one of this server's
     /// own, or of a learner's, which has seen to it that it exists.
+    ///
+    /// What a learner forwards before it hears of the end of one of the ensemble's looks the same. It is known from those
+    /// that have ended lately. (The reference carries it out: a client whose session has expired may write once more.)
     pub(super) fn may_be_local(&self, session: SessionId) -> bool {
-        if !self.config.local_sessions || self.sessions.handle(session).is_some() {
+        let was_global = self.ended.contains(session);
+        if !self.config.local_sessions || was_global || self.sessions.handle(session).is_some() {
             return false;
         }
         let made_by = session.0.cast_unsigned() >> 56;
@@ -168,6 +175,7 @@ impl<C: Connection> Node<C> {
     /// Time has passed: local sessions of which nothing was heard for too long are over. To be called as often as
     /// [`Node::tick`], whatever this server is.
     pub fn expire_local(&mut self, now: Now, outputs: &mut impl Outputs<C>) -> Vec<SessionId> {
+        self.ended.forget(now.mono);
         self.touch_waiting(&self.local, now);
         let expired = self.local.expire(now.mono);
         for session in &expired {
@@ -175,6 +183,48 @@ impl<C: Connection> Node<C> {
         }
         expired
     }
+}
+
+/// Sessions of the ensemble that have ended not long ago.
+pub(super) struct Ended {
+    /// How long they are kept at least; nobody who is alive is silent for longer.
+    kept_ms: u64,
+    lately: BTreeSet<SessionId>,
+    before: BTreeSet<SessionId>,
+    next: Millis,
+}
+
+impl Ended {
+    pub(super) fn new(config: &NodeConfig) -> Self {
+        Self {
+            kept_ms: u64::try_from(config.session_timeout_ms_max).unwrap_or(0),
+            lately: BTreeSet::new(),
+            before: BTreeSet::new(),
+            next: Millis(0),
+        }
+    }
+
+    pub(super) fn add(&mut self, session: SessionId) {
+        self.lately.insert(session);
+    }
+
+    fn contains(&self, session: SessionId) -> bool {
+        self.lately.contains(&session) || self.before.contains(&session)
+    }
+
+    fn forget(&mut self, now: Millis) {
+        if now >= self.next {
+            self.before = core::mem::take(&mut self.lately);
+            self.next = now.plus(self.kept_ms);
+        }
+    }
+}
+
+const fn is_create(op: OpCode) -> bool {
+    matches!(
+        op,
+        OpCode::Create | OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl | OpCode::Multi
+    )
 }
 
 /// Whether a write makes a node that goes with its session. (The reference looks at two of the four kinds of create; the

@@ -16,6 +16,7 @@ use zebu_tree::{Pending, RequestContext, Settings};
 
 use self::clients::{Asker, Client, Key, Queued, What};
 use self::learn::{Forward, Revalidating};
+use self::local::Ended;
 use crate::connection::{Close, ConnId, Connection, Outputs};
 use crate::container::{ContainerConfig, Sweep};
 use crate::log_batch::LogBatch;
@@ -130,6 +131,8 @@ pub struct Node<C> {
     sessions: SessionTracker,
     /// Those that only this server knows.
     local: SessionTracker,
+    /// On a leader: what learners may still take for one of theirs.
+    ended: Ended,
     next_session: SessionId,
     clients: Vec<Option<Client<C>>>,
     free: Vec<Key>,
@@ -194,6 +197,7 @@ impl<C: Connection> Node<C> {
             pending: Pending::new(tree),
             sessions: SessionTracker::new(config.tick_ms),
             local: SessionTracker::new(config.tick_ms),
+            ended: Ended::new(&config),
             next_session: zebu_proto::session::first_session_id(config.sid, now.wall),
             clients: Vec::new(),
             free: Vec::new(),
@@ -293,6 +297,7 @@ impl<C: Connection> Node<C> {
         self.last_prepared = last.map_or(self.applied, |in_flight| in_flight.record.header.zxid);
         self.sessions = SessionTracker::new(self.config.tick_ms);
         self.local = SessionTracker::new(self.config.tick_ms);
+        self.ended = Ended::new(&self.config);
         self.clients.clear();
         self.free.clear();
         self.keys.clear();

@@ -7,7 +7,7 @@ use zebu_proto::{CreateMode, ErrorCode, OpCode, SessionId, Zxid};
 
 use super::bench::{Bench, FakeConn, Frame, Got, TICK_MS, create, delete, frame, read, replies, set};
 use super::ensemble::{Members, renewal};
-use crate::{Connection, NodeRole, PendingConnect};
+use crate::{Connection, LogBatch, NodeRole, PendingConnect};
 
 const REFUSED: i32 = ErrorCode::EphemeralOnLocalSession.code();
 
@@ -245,6 +245,34 @@ fn a_leader_makes_no_ephemeral_node_for_a_session_that_it_does_not_know() {
     assert_eq!(taken, Ok(()));
     members.settle();
     assert!(members.leader.replica.tree().node("/e").is_none());
+}
+
+/// It holds no lock any more, and must not write as if it did.
+#[test]
+fn a_leader_does_not_take_a_session_that_has_expired_for_a_local_one_of_a_learner() {
+    let mut members = members();
+    let client = connect(&mut members.learners[0]);
+    let got = run(
+        &mut members,
+        At::Learner,
+        &client,
+        &[create(1, "/lock", CreateMode::Ephemeral)],
+    );
+    assert_eq!(replies(&got), [(1, 0)]);
+    let leader = &mut members.leader;
+    leader.pass(4000 + TICK_MS);
+    assert_eq!(leader.node.tick(&leader.replica, leader.now), [client.session()]);
+    // The leader has applied its end, the learner has not heard of it.
+    let batch = leader.node.take_log(LogBatch::default());
+    leader.node.committed(batch.last_zxid().unwrap());
+    leader.settle();
+    for ms in [0, 19_999] {
+        expire(&mut members.leader, ms);
+        members.learners[0].send(&client, &[create(2, "/late", CreateMode::Persistent)]);
+        members.forward(0);
+        members.leader.settle();
+        assert!(members.leader.replica.tree().node("/late").is_none());
+    }
 }
 
 #[test]

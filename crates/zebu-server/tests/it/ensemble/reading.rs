@@ -113,6 +113,20 @@ fn when_there_is_a_quorum_again_clients_are_closed_and_write() {
 }
 
 #[test]
+fn an_observer_without_voters_serves_who_only_reads() {
+    let mut members = Members::with_observers(2, 1, |config: &mut Config| config.read_only_mode = true);
+    members.start_all();
+    members.leader();
+    members.client(3, LONG_MS).create("/p", b"data", 0);
+    members.stop(1);
+    members.stop(2);
+    members.until_mode(3, "read-only");
+    let mut client = Client::shake_hands(members.address(3), &reader()).unwrap();
+    assert!(client.is_read_only);
+    assert_eq!(exists(&mut client, "/p"), code::OK);
+}
+
+#[test]
 fn without_the_mode_nobody_is_served() {
     let mut members = Members::start(3, |_| {});
     members.stop(2);
