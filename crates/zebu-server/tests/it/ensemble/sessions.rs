@@ -107,6 +107,44 @@ fn what_comes_late_from_where_a_session_was_before_is_not_carried_out() {
     }
 }
 
+/// Some clients count their requests anew on each connection. What the members have on the way for the earlier ones has the
+/// same numbers.
+#[test]
+fn a_client_that_hurries_from_member_to_member_gets_the_answers_to_what_it_asks_there() {
+    const MOVES: usize = 200;
+    const REQUESTS: usize = 20;
+    let mut members = Members::with_observers(3, 1, |_| {});
+    members.start_all();
+    members.leader();
+    let session = members.client(1, LONG_MS).session;
+    let mut answered = 0;
+    // The last connection stays open until the next one is there.
+    let mut before = None;
+    for at in 0..MOVES {
+        // Some moves are from one member to itself.
+        let number = 1 + at * at % 4;
+        let Some(mut client) = Client::shake_hands(members.address(number), &renewal(session)) else {
+            continue;
+        };
+        assert_eq!(client.session, session);
+        let nodes: Vec<String> = (0..REQUESTS).map(|request| format!("/{at}-{request}")).collect();
+        let requests: Vec<_> = nodes.iter().map(|node| create(node, b"", 0)).collect();
+        let requests: Vec<_> = requests.iter().map(|body| (op::CREATE, &body[..])).collect();
+        client.send_together(&requests);
+        // Every other time it leaves without having heard of all.
+        let wanted = if at % 2 == 0 { REQUESTS } else { at % 3 };
+        for node in nodes.iter().take(wanted) {
+            // A late request of the connection before may end this one.
+            let Some(reply) = client.reply() else { break };
+            assert_eq!((reply.err, &reply.body[4..]), (code::OK, node.as_bytes()));
+            answered += 1;
+        }
+        before.replace(client);
+    }
+    drop(before);
+    assert!(answered > MOVES * REQUESTS / 4, "{answered}");
+}
+
 /// The new connection is gone as well when the late request arrives.
 #[test]
 fn the_leader_remembers_that_it_served_a_session_last() {
