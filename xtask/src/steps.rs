@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::context::{Context, Tally};
 use crate::install::Need;
-use crate::interop;
+use crate::{chaos, interop};
 
 /// One step of the test run.
 #[derive(Debug)]
@@ -111,6 +111,12 @@ pub const STEPS: &[Step] = &[
         what: "zebu and Java servers form ensembles, either kind leading, and all members end with the same tree",
         needs: &[Need::Java, Need::DebianZooKeeper, Need::MavenZooKeeper],
         run: interop::mixed::run,
+    },
+    Step {
+        name: "chaos",
+        what: "ensembles of three and five zebu servers are killed, paused, cut apart and starved of disk for three minutes; every client's history checks out",
+        needs: &[],
+        run: chaos::step,
     },
     Step {
         name: "kazoo",
