@@ -119,17 +119,16 @@ fn without_upgrading_an_ephemeral_node_is_refused_and_the_session_goes_on() {
 fn a_local_session_goes_on_where_it_is_known_and_expires_there() {
     let members = start(true);
     for number in members.all() {
-        let old = members.client(number, SHORT_MS);
-        let new = old.renew(members.address(number)).unwrap();
+        let old = members.client(number, LONG_MS);
+        let mut new = old.renew(members.address(number)).unwrap();
         assert_eq!(new.session, old.session);
         let elsewhere = old.renew(members.address(members.other_than(number))).unwrap();
         assert_eq!(elsewhere.session, 0);
-        let mut new = new;
         assert_eq!(new.call(op::EXISTS, &path("/")).err, code::OK);
-        // Nothing is said from here on.
-        assert_eq!(new.frame(), None, "it expires");
-        until("it is forgotten", || sessions(&members, number) == (0, 0));
-        assert_eq!(new.renew(members.address(number)).unwrap().session, 0);
+        let mut silent = members.client(number, SHORT_MS);
+        assert_eq!(silent.frame(), None, "it expires");
+        until("it is forgotten", || sessions(&members, number) == (0, 1));
+        assert_eq!(silent.renew(members.address(number)).unwrap().session, 0);
     }
 }
 

@@ -10,7 +10,7 @@ use zebu_server::config::Listen;
 use zebu_server::{Config, Server};
 
 use crate::support::ports::free_port;
-use crate::support::{self, Client, until};
+use crate::support::{self, Client, Handshake, until};
 
 /// What the members are told beside who they are.
 type Configure = Box<dyn Fn(&mut Config)>;
@@ -126,9 +126,14 @@ impl Members {
         std::fs::remove_dir_all(member.dir.path().join("version-2")).unwrap();
     }
 
-    /// A client of it with a new session.
+    /// A client of it with a new session, as soon as it serves clients.
     pub(crate) fn client(&self, number: usize, timeout_ms: i32) -> Client {
-        Client::new(self.address(number), timeout_ms)
+        let mut client = None;
+        until(&format!("{number} serves a client"), || {
+            client = Client::shake_hands(self.address(number), &Handshake::new(timeout_ms));
+            client.is_some()
+        });
+        client.unwrap()
     }
 
     /// Its answer to a four-letter word.

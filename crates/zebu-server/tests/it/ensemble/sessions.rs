@@ -6,8 +6,8 @@ use crate::support::{Client, Handshake, create, op, path, until};
 
 /// For those that are meant to live.
 const LONG_MS: i32 = 60_000;
-/// For those that are meant to expire.
-const SHORT_MS: i32 = 1000;
+/// For those that are meant to expire, but not before they have done something.
+const SHORT_MS: i32 = 3000;
 const EPHEMERAL: i32 = 1;
 
 /// Goes on with a session on one of the members that serve by now.
