@@ -115,7 +115,7 @@ pub const STEPS: &[Step] = &[
     Step {
         name: "chaos",
         what: "ensembles of three and five zebu servers are killed, paused, cut apart and starved of disk for three minutes; every client's history checks out",
-        needs: &[],
+        needs: &[Need::Iproute2],
         run: chaos::step,
     },
     Step {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::history::{Outcome, Record, Recorder, Request};
-use crate::interop::client::{Op, Session, Ticket};
+use crate::interop::client::{Op, Session, Ticket, is_nonsense};
 use crate::random::Random;
 
 /// Timeout of sessions: short, so that some expire during a fault and others outlive it.
@@ -57,6 +57,19 @@ pub(super) struct Client<'a> {
     expired: u32,
     /// Sessions that were left to expire.
     abandoned: u32,
+    /// Answers that cannot be, in words.
+    complaints: Vec<String>,
+}
+
+/// What is left of a client at the end, beside its history.
+#[derive(Debug, Default)]
+pub(super) struct Remains {
+    /// Sessions that servers said were over.
+    pub(super) expired: u32,
+    /// Sessions that were left to expire.
+    pub(super) abandoned: u32,
+    /// Answers that cannot be: unreadable, or to another request than the one whose turn it was.
+    pub(super) complaints: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -81,6 +94,7 @@ impl<'a> Client<'a> {
             values: 0,
             expired: 0,
             abandoned: 0,
+            complaints: Vec::new(),
         })
     }
 
@@ -178,12 +192,14 @@ impl<'a> Client<'a> {
             let outcome = if broken {
                 Outcome::Unknown
             } else {
-                match connection.session.receive() {
-                    Ok(reply) if reply.xid == xid => Outcome::of(op, &reply)?,
-                    Ok(reply) => anyhow::bail!("server {} answers {} in place of {xid}", connection.server, reply.xid),
-                    Err(error) if crate::interop::client::is_nonsense(&error) => return Err(error.into()),
-                    Err(_) => Outcome::Unknown,
-                }
+                receive(&mut connection.session, op, xid).unwrap_or_else(|complaint| {
+                    let seconds = self.shared.start.elapsed().as_secs_f64();
+                    self.complaints.push(format!(
+                        "{seconds:.6} client {} session {:#x} server {}: {complaint}",
+                        self.id, ticket.id, connection.server
+                    ));
+                    Outcome::Unknown
+                })
             };
             // After these nothing comes any more, or nothing that could be trusted to be in order.
             broken |= matches!(outcome, Outcome::Unknown | Outcome::Rejected { .. });
@@ -227,10 +243,32 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    /// Writes the rest of the history and returns how many sessions servers said were over, and how many were left to
-    /// expire.
-    pub(super) fn finish(self) -> Result<(u32, u32)> {
+    /// Writes the rest of the history.
+    pub(super) fn finish(self) -> Result<Remains> {
         self.recorder.finish()?;
-        Ok((self.expired, self.abandoned))
+        Ok(Remains {
+            expired: self.expired,
+            abandoned: self.abandoned,
+            complaints: self.complaints,
+        })
     }
+}
+
+/// What came of the request whose answer is next.
+///
+/// # Errors
+/// When what comes is no answer to it, in words.
+fn receive(session: &mut Session, op: &Op, xid: i32) -> Result<Outcome, String> {
+    let reply = match session.receive() {
+        Ok(reply) => reply,
+        Err(error) if is_nonsense(&error) => return Err(error.to_string()),
+        Err(_) => return Ok(Outcome::Unknown),
+    };
+    if reply.xid != xid {
+        return Err(format!(
+            "request {} is answered in place of {xid}, which is {op:?}",
+            reply.xid
+        ));
+    }
+    Outcome::of(op, &reply).map_err(|error| format!("{error}: the answer to {op:?}"))
 }

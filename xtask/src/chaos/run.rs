@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::check::{self, Property, Report, Violation};
-use super::client::{Client, SESSION_TIMEOUT_MS, Shared};
+use super::client::{Client, Remains, SESSION_TIMEOUT_MS, Shared};
 use super::faults::Faults;
 use super::history::{self, Answer, Outcome, Record, Request};
 use super::plant::Plant;
@@ -175,17 +175,25 @@ fn under_load(
         (calm_ns, worked, chaos)
     });
     let close_by = Instant::now() + CLOSE_WITHIN;
-    let (mut expired, mut abandoned) = (0, 0);
+    let mut remains = Remains::default();
     for worker in workers {
         let mut client = worker.into_client();
         client.close(close_by)?;
-        let (over, left) = client.finish()?;
-        expired += over;
-        abandoned += left;
+        let one = client.finish()?;
+        remains.expired += one.expired;
+        remains.abandoned += one.abandoned;
+        remains.complaints.extend(one.complaints);
     }
     worked.into_iter().collect::<Result<()>>()?;
     chaos?;
-    let mut violations = Vec::new();
+    let mut violations: Vec<Violation> = remains
+        .complaints
+        .into_iter()
+        .map(|text| Violation {
+            property: Property::Answers,
+            text,
+        })
+        .collect();
     violations.extend(final_reads(&shared, &servers, random, folder)?);
     let trees = servers
         .iter()
@@ -218,11 +226,13 @@ fn under_load(
     let told = vec![
         format!("faults: {}", names.join(", ")),
         format!(
-            "all served again {} times, after {:.1} s at the median and {:.1} s at most; {expired} sessions were lost, \
-             {abandoned} left to expire",
+            "all served again {} times, after {:.1} s at the median and {:.1} s at most; {} sessions were lost, \
+             {} left to expire",
             recoveries.len(),
             seconds(recoveries.get(recoveries.len() / 2)),
-            seconds(recoveries.last())
+            seconds(recoveries.last()),
+            remains.expired,
+            remains.abandoned
         ),
     ];
     let all_zebu = faults

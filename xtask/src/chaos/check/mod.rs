@@ -51,6 +51,8 @@ pub enum Property {
     Locks,
     /// All servers have the same tree at the end.
     Trees,
+    /// Each answer is one to the request whose turn it is, and can be read.
+    Answers,
     /// A server ended by itself or did not come back.
     Servers,
 }
