@@ -111,7 +111,8 @@ impl Server {
         let _ = shared.client_address.set(address);
         shared.stats.startup.load_ms.add(load_ms, 1);
         shared.stats.startup.txns.add(recovered.txns, 1);
-        if recovered.needs_snapshot {
+        // Data that is not to be trusted must not look as if it were, the next time.
+        if recovered.needs_snapshot && recovered.trustworthy {
             snapshots::write_first(&shared)?;
         }
         let log = Log::start(&shared, shared.store.log_writer(last))?;

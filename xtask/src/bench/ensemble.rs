@@ -1,11 +1,12 @@
 //! Three servers on one machine: throughput, latency and CPU time of all together, and how long writes fail when the leader
-//! goes.
+//! goes, and how soon a follower without data is filled with a million znodes.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::ensemble::{Ensemble, Place, Setup};
 use crate::interop::client::{Op, Session};
@@ -71,6 +72,11 @@ impl Loss {
 /// When a server fails or answers wrongly.
 pub fn measure(bench: &Bench, results: &mut Results) -> Result<()> {
     speed(bench, results)?;
+    for round in 0..bench.plan.life_pairs {
+        for seat in Seat::order(round) {
+            transfer(bench, seat, results)?;
+        }
+    }
     for loss in [Loss::Killed, Loss::Stopped, Loss::Frozen] {
         // A frozen leader is noticed after `syncLimit` ticks, ten seconds.
         let rounds = match loss {
@@ -196,6 +202,109 @@ fn speed(bench: &Bench, results: &mut Results) -> Result<()> {
     }
     baseline.stop(STOPS_WITHIN)?;
     contender.stop(STOPS_WITHIN)
+}
+
+/// Writes per second while a follower is filled, in batches.
+const WRITES_PER_SECOND: u32 = 5000;
+const BATCHES_PER_SECOND: u32 = 100;
+
+/// Fills a follower that has lost its data, a million znodes, while writes go on.
+fn transfer(bench: &Bench, seat: Seat, results: &mut Results) -> Result<()> {
+    let (mut ensemble, leader) = start(bench, seat)?;
+    let follower = (leader + 1) % usize::from(SERVERS);
+    let address = ensemble.members()[leader].client();
+    bench.generator.fill(address)?;
+    ensemble.member(follower).stop(STOPS_WITHIN)?;
+    let data = ensemble.members()[follower].data().join("version-2");
+    super::remove(&data)?;
+    let pids: Vec<u32> = ensemble
+        .members()
+        .iter()
+        .filter_map(crate::ensemble::Member::pid)
+        .collect();
+    settle(&pids)?;
+    let is_over = AtomicBool::new(false);
+    let (took, latencies) = thread::scope(|scope| -> Result<_> {
+        let writer = scope.spawn(|| write_until(address, &is_over));
+        // The writer's first second is not looked at closely: a JVM compiles.
+        thread::sleep(Duration::from_secs(2));
+        let began = Instant::now();
+        let served = ensemble
+            .member(follower)
+            .start()
+            .and_then(|()| ensemble.member(follower).wait_until_serving(SERVES_WITHIN));
+        let took = began.elapsed();
+        thread::sleep(Duration::from_secs(1));
+        is_over.store(true, Ordering::Relaxed);
+        let latencies = writer.join().map_err(|_| anyhow!("the writer panicked"))??;
+        served?;
+        Ok((
+            took,
+            latencies
+                .into_iter()
+                .filter(|(at, _)| *at >= began)
+                .map(|(_, ms)| ms)
+                .collect::<Vec<f64>>(),
+        ))
+    })?;
+    let worst = latencies.iter().copied().fold(0.0, f64::max);
+    let writes = latencies.len() as f64 * f64::from(WRITES_PER_SECOND / BATCHES_PER_SECOND);
+    let per_second = writes / (took + Duration::from_secs(1)).as_secs_f64();
+    let bytes = folder_bytes(&data)?;
+    say(&format!(
+        "a follower without data, {}: serves a million znodes after {:.2} s, {bytes} bytes on its disk; {per_second:.0} writes/s meanwhile, the slowest batch of {} took {worst:.1} ms",
+        bench.product(seat).name(),
+        took.as_secs_f64(),
+        WRITES_PER_SECOND / BATCHES_PER_SECOND,
+    ));
+    let mut add = |name, unit, better, value| {
+        let group = "three servers, a follower gets a million znodes".to_owned();
+        results.add(
+            seat,
+            Metric {
+                group,
+                name,
+                unit,
+                better,
+            },
+            value,
+        );
+    };
+    add("start to serving", "s", Better::Lower, took.as_secs_f64());
+    add("slowest write meanwhile", "ms", Better::Lower, worst);
+    add("writes meanwhile", "per second", Better::Higher, per_second);
+    for index in 0..usize::from(SERVERS) {
+        ensemble.member(index).kill()?;
+    }
+    Ok(())
+}
+
+/// Writes batches at a steady rate. Returns when each was sent, and how long it took, milliseconds.
+fn write_until(address: SocketAddr, is_over: &AtomicBool) -> Result<Vec<(Instant, f64)>> {
+    const SESSION_MS: i32 = 20_000;
+    let mut session = Session::open(address, SESSION_MS)?;
+    session.must(&Op::create("/steady", "0"))?;
+    let batch: Vec<Op> = (0..WRITES_PER_SECOND / BATCHES_PER_SECOND)
+        .map(|_| Op::set("/steady", [b'x'; 100], -1))
+        .collect();
+    let mut latencies = Vec::new();
+    let mut next = Instant::now();
+    while !is_over.load(Ordering::Relaxed) {
+        thread::sleep(next.saturating_duration_since(Instant::now()));
+        // From when it was due: a server that stalls holds up those behind it too.
+        session.call_all(&batch)?;
+        latencies.push((next, next.elapsed().as_secs_f64() * 1000.0));
+        next += Duration::from_secs(1) / BATCHES_PER_SECOND;
+    }
+    Ok(latencies)
+}
+
+fn folder_bytes(folder: &std::path::Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        bytes += entry?.metadata()?.len();
+    }
+    Ok(bytes)
 }
 
 /// Takes the leader away and says how long it took until a write was acknowledged again.
