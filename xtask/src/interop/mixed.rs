@@ -16,6 +16,8 @@ const SESSION_MS: i32 = 20_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Writes of each client in each part of a case.
 const WRITES: usize = 50;
+/// Of each member's log, when something is wrong.
+const LOG_LINES: usize = 25;
 
 /// Who is what: of servers without data the one with the highest id leads.
 struct Case {
@@ -65,6 +67,14 @@ impl Case {
         let places = Place::loopback_free(3)?;
         let workspace = context.workspace();
         let mut ensemble = Ensemble::prepare(workspace, dir.path(), &Setup::default(), &self.programs, &places)?;
+        self.lead_through(&mut ensemble).map_err(|error| {
+            let logs = ensemble.members().iter().map(|member| member.log_tail(LOG_LINES));
+            let logs: Vec<String> = logs.collect();
+            error.context(format!("the members said:\n{}\nand", logs.join("\n--\n")))
+        })
+    }
+
+    fn lead_through(&self, ensemble: &mut Ensemble) -> Result<()> {
         // The others must not find a leader among themselves while a JVM starts.
         ensemble.member(2).start()?;
         ensemble.member(2).wait_until_answering(SERVES_WITHIN)?;
@@ -73,17 +83,17 @@ impl Case {
         if leader != 2 {
             bail!("the member with the id {} leads, and not the third", leader + 1);
         }
-        work(&ensemble, &[0, 1, 2], "first")?;
+        work(ensemble, &[0, 1, 2], "first")?;
         // One that was not there learns what it missed, once by a part of the history and once by all of it.
         ensemble.member(0).kill()?;
-        work(&ensemble, &[1, 2], "second")?;
+        work(ensemble, &[1, 2], "second")?;
         ensemble.member(0).start()?;
         ensemble.wait_until_all_serve(SERVES_WITHIN)?;
-        same(&ensemble)?;
+        same(ensemble)?;
         // The others go on without their leader, and it comes back as a follower.
         ensemble.member(2).kill()?;
-        wait_for_other_leader(&mut ensemble)?;
-        work(&ensemble, &[0, 1], "third")?;
+        wait_for_other_leader(ensemble)?;
+        work(ensemble, &[0, 1], "third")?;
         ensemble.member(2).start()?;
         ensemble.wait_until_all_serve(SERVES_WITHIN)?;
         // One without any data gets the whole tree.
@@ -93,8 +103,8 @@ impl Case {
         std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
         ensemble.member(follower).start()?;
         ensemble.wait_until_all_serve(SERVES_WITHIN)?;
-        work(&ensemble, &[0, 1, 2], "fourth")?;
-        same(&ensemble)
+        work(ensemble, &[0, 1, 2], "fourth")?;
+        same(ensemble)
     }
 }
 

@@ -65,6 +65,13 @@ impl Leader {
             let Some(proposal) = self.outstanding.pop_front() else {
                 break;
             };
+            // A Java follower finds the answers to what it forwarded in the order in which it did, syncs of one session and
+            // writes of another: a sync is never overtaken by what was proposed after it.
+            // A quorum has acknowledged the one, and so follows still.
+            while let Some(sync) = self.syncs.front().filter(|sync| sync.last_proposed < zxid) {
+                out.push(LeaderEffect::Synced(sync.id));
+                self.syncs.pop_front();
+            }
             self.last_committed = zxid;
             for (id, learner) in &self.learners {
                 if !learner.is_forwarding() {
@@ -150,13 +157,10 @@ impl Leader {
             if self.last_committed < sync.last_proposed {
                 return;
             }
-            // A commit of something proposed later shows the same.
-            if self.last_committed == sync.last_proposed {
-                let round = sync.round;
-                let follows = self.count(|learner| learner.is_synced() && learner.answered_round >= round);
-                if !self.members.all_quorums(|sid| follows.contains(&sid)) {
-                    return;
-                }
+            let round = sync.round;
+            let follows = self.count(|learner| learner.is_synced() && learner.answered_round >= round);
+            if !self.members.all_quorums(|sid| follows.contains(&sid)) {
+                return;
             }
             out.push(LeaderEffect::Synced(sync.id));
             self.syncs.pop_front();
