@@ -254,7 +254,6 @@ impl NodeThread {
                     self.spare = batch;
                     self.is_flushing = false;
                     self.logged = zxid;
-                    self.propose();
                     self.flushed(zxid);
                 }
                 NodeEvent::Peer(event) => self.peer_event(event),

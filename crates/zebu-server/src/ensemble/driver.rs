@@ -23,8 +23,15 @@ impl NodeThread {
         self.peer(|peer, now, effects| peer.settled(last, None, now, effects));
     }
 
-    /// Lets the peer do something, and carries out what it wants.
+    /// Lets the peer do something, and carries out what it wants. What was prepared before belongs to the role in which it
+    /// was prepared, which may be over then: it is proposed first.
     pub(super) fn peer(&mut self, act: impl FnOnce(&mut Peer, Millis, &mut Vec<Effect>)) {
+        self.propose();
+        self.tell(act);
+    }
+
+    /// As [`NodeThread::peer`], for what is prepared itself.
+    pub(super) fn tell(&mut self, act: impl FnOnce(&mut Peer, Millis, &mut Vec<Effect>)) {
         let now = self.shared.clock.mono();
         let Some(ensemble) = &mut self.ensemble else { return };
         act(&mut ensemble.peer, now, &mut ensemble.effects);
@@ -59,8 +66,6 @@ impl NodeThread {
     // What happens.
 
     pub(crate) fn peer_event(&mut self, event: PeerEvent) {
-        // What was prepared before belongs to the role that it was prepared in.
-        self.propose();
         let Some(ensemble) = &mut self.ensemble else { return };
         match event {
             PeerEvent::Election(event) => self.election_event(event),

@@ -43,7 +43,7 @@ impl NodeThread {
         self.shared
             .leader_stats
             .proposed(proposals.iter().map(|proposal| proposal.txn.len()));
-        self.peer(|peer, now, effects| {
+        self.tell(|peer, now, effects| {
             for proposal in proposals {
                 peer.propose(proposal, now, effects);
             }
@@ -58,7 +58,7 @@ impl NodeThread {
         let id = SyncId(ensemble.next_sync);
         ensemble.next_sync += 1;
         ensemble.syncs.push_back((id, asker));
-        self.peer(|peer, _, effects| peer.sync(id, effects));
+        self.tell(|peer, _, effects| peer.sync(id, effects));
     }
 
     pub(super) fn learner_said(&mut self, role: u64, id: LearnerId, says: LearnerSays) {

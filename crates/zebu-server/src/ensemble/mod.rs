@@ -15,6 +15,8 @@ mod link;
 mod message;
 mod quorum_port;
 mod reading;
+#[cfg(test)]
+mod stalled_tests;
 mod state;
 pub(crate) mod stats;
 
