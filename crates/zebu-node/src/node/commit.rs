@@ -43,8 +43,9 @@ impl<C: Connection> Node<C> {
                 break;
             };
             self.apply(&in_flight, replica, watches, outputs);
+            // Before the next one: it may be what the same client asked for behind its sync.
+            self.answer_syncs(replica, watches, outputs);
         }
-        self.answer_syncs(replica, watches, outputs);
         if self.in_flight.is_empty() {
             self.in_flight.shrink_to(KEPT_BYTES_MAX / size_of::<InFlight>());
         }

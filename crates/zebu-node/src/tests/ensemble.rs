@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use zebu_proto::jute::Write as _;
 use zebu_proto::session::password;
 use zebu_proto::{CreateMode, Epoch, OpCode, SessionId};
 
@@ -32,9 +33,14 @@ impl Members {
 
     /// The leader gets what a learner has for it.
     pub(super) fn forward(&mut self, at: usize) {
+        let forwards = self.learners[at].node.take_forwards();
+        self.carry(at, forwards);
+    }
+
+    fn carry(&mut self, at: usize, forwards: Vec<Forward>) {
         let (leader, learner) = (&mut self.leader, &mut self.learners[at]);
         let key = LearnerKey(at as u64);
-        for forward in learner.node.take_forwards() {
+        for forward in forwards {
             match forward {
                 Forward::Request {
                     session,
@@ -217,6 +223,49 @@ fn a_client_that_counts_anew_does_not_get_the_answer_to_what_it_asked_for_before
     members.settle();
     let node_exists = zebu_proto::ErrorCode::NodeExists.code();
     assert_eq!(replies(&members.learners[1].got(&new)), [(1, node_exists)]);
+}
+
+/// What a leader sends at one time comes at one time: a commit, the answer to a sync, and the commit of what the same
+/// client asked for behind it.
+#[test]
+fn a_sync_is_answered_before_what_its_client_asked_for_behind_it() {
+    let mut members = Members::new(1, |_| {});
+    let client = members.client(0);
+    let other = members.leader.client();
+    members.commit();
+    members
+        .leader
+        .send(&other, &[create(1, "/other", CreateMode::Persistent)]);
+    let sync = frame(1, OpCode::Sync, |body| body.string("/"));
+    members.learners[0].send(&client, &[sync, create(2, "/own", CreateMode::Persistent)]);
+    members.learners[0].settle();
+    let mut forwards = members.learners[0].node.take_forwards();
+    let Some(Forward::Request { op: OpCode::Sync, .. }) = forwards.first() else {
+        panic!("the sync is asked first: {forwards:?}");
+    };
+    forwards.remove(0);
+    let first = members.leader.node.take_log(LogBatch::default());
+    members.carry(0, forwards);
+    let second = members.leader.node.take_log(LogBatch::default());
+    let learner = &mut members.learners[0];
+    let mut hear = |batch: &LogBatch| {
+        for (zxid, txn) in batch.records() {
+            learner.node.append(zxid, txn).unwrap();
+            learner.node.committed(zxid);
+        }
+        learner.node.synced()
+    };
+    assert!(hear(&first));
+    assert!(!hear(&second), "nobody waits for another sync");
+    let Bench {
+        node,
+        replica,
+        watches,
+        outputs,
+        ..
+    } = learner;
+    node.commit(replica, watches, outputs, 10);
+    assert_eq!(replies(&learner.got(&client)), [(1, 0), (2, 0)]);
 }
 
 #[test]
