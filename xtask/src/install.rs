@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::context::{Context, Tally};
 use crate::interop::kazoo;
-use crate::java;
+use crate::java::JavaVersion;
 use crate::workspace::Workspace;
 
 /// Something that a step needs beside a Rust toolchain.
@@ -33,6 +33,8 @@ pub enum Need {
     Iproute2,
     /// The newest Java ZooKeeper from Maven with its libraries.
     MavenZooKeeper,
+    /// The newest Java ZooKeeper 3.8 from Maven with its libraries.
+    MavenZooKeeper38,
     /// Python 3 with its standard library.
     Python,
     /// Python's kazoo with its test suite.
@@ -51,6 +53,7 @@ impl Need {
             Self::Go => "Go",
             Self::Iproute2 => "iproute2",
             Self::MavenZooKeeper => "the newest Java ZooKeeper from Maven",
+            Self::MavenZooKeeper38 => "the newest Java ZooKeeper 3.8 from Maven",
             Self::Python => "Python 3",
             Self::Kazoo => "Python's kazoo",
         }
@@ -68,7 +71,8 @@ impl Need {
             Self::CClient => Path::new("/usr/include/zookeeper/zookeeper.h").exists() && answers("cc", &["--version"]),
             Self::Go => answers("go", &["version"]),
             Self::Iproute2 => answers("ss", &["--version"]),
-            Self::MavenZooKeeper => java::maven_folder(workspace).exists(),
+            Self::MavenZooKeeper => JavaVersion::Maven39.maven_folder(workspace).exists(),
+            Self::MavenZooKeeper38 => JavaVersion::Maven38.maven_folder(workspace).exists(),
             Self::Python => answers("python3", &["--version"]),
             Self::Kazoo => kazoo::is_installed(workspace),
         }
@@ -90,7 +94,7 @@ impl Need {
             Self::Go => &["golang-go"],
             Self::Iproute2 => &["iproute2"],
             Self::Python => &["python3"],
-            Self::MavenZooKeeper => {
+            Self::MavenZooKeeper | Self::MavenZooKeeper38 => {
                 if answers("mvn", &["--version"]) {
                     &[]
                 } else {
@@ -176,7 +180,8 @@ fn install_rest(context: &Context, need: Need) -> Result<()> {
     match need {
         Need::Rustfmt => rustup(context, "rustfmt"),
         Need::Clippy => rustup(context, "clippy"),
-        Need::MavenZooKeeper => install_maven_libraries(context),
+        Need::MavenZooKeeper => install_maven_libraries(context, JavaVersion::Maven39),
+        Need::MavenZooKeeper38 => install_maven_libraries(context, JavaVersion::Maven38),
         Need::Kazoo => kazoo::install(context),
         Need::Java | Need::DebianZooKeeper | Need::CClient | Need::Go | Need::Iproute2 | Need::Python => Ok(()),
     }
@@ -190,12 +195,12 @@ fn rustup(context: &Context, component: &str) -> Result<()> {
 
 /// Copies the libraries that `interop/maven/pom.xml` names into the target folder, under a temporary name first so that
 /// a broken download is not taken for a whole one.
-fn install_maven_libraries(context: &Context) -> Result<()> {
-    let folder = java::maven_folder(context.workspace());
+fn install_maven_libraries(context: &Context, version: JavaVersion) -> Result<()> {
+    let folder = version.maven_folder(context.workspace());
     let part = folder.with_extension("part");
     context.announce(&format!(
         "Java ZooKeeper {} from Maven, into {}",
-        java::MAVEN_VERSION,
+        version.number(),
         folder.display()
     ));
     if part.exists() {
@@ -209,6 +214,7 @@ fn install_maven_libraries(context: &Context) -> Result<()> {
             .arg("org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies")
             .args([
                 "-DincludeScope=runtime".to_owned(),
+                format!("-Dzookeeper.version={}", version.number()),
                 format!("-DoutputDirectory={}", part.display()),
             ]),
     )?;
@@ -235,8 +241,8 @@ mod tests {
         let pom = Workspace::locate().interop_source("maven").join("pom.xml");
         let text = fs::read_to_string(pom).unwrap();
         let expected = format!(
-            "<artifactId>zookeeper</artifactId>\n      <version>{}</version>",
-            java::MAVEN_VERSION
+            "<zookeeper.version>{}</zookeeper.version>",
+            JavaVersion::Maven39.number()
         );
         assert!(text.contains(&expected), "{text}");
     }

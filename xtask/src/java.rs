@@ -1,4 +1,4 @@
-//! Java's ZooKeeper: Debian's 3.8.0 and the newest 3.9 from Maven.
+//! Java's ZooKeeper: Debian's 3.8.0, and the newest 3.8 and 3.9 from Maven.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,6 +12,9 @@ use crate::workspace::Workspace;
 /// The 3.9 release that suites compare with: the newest one whose artifacts are all published.
 pub const MAVEN_VERSION: &str = "3.9.5";
 
+/// The newest 3.8 release: what an ensemble of 3.8 should run before it is left.
+pub const MAVEN_38_VERSION: &str = "3.8.6";
+
 /// The server's main class; it starts a standalone server when the file names no others.
 pub const SERVER_MAIN: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
 
@@ -23,6 +26,8 @@ const DEBIAN_JARS: &str = "/usr/share/java";
 pub enum JavaVersion {
     /// 3.8.0 as Debian 12 ships it.
     Debian38,
+    /// [`MAVEN_38_VERSION`] from Maven Central.
+    Maven38,
     /// [`MAVEN_VERSION`] from Maven Central.
     Maven39,
 }
@@ -32,6 +37,7 @@ impl JavaVersion {
     pub fn number(self) -> &'static str {
         match self {
             Self::Debian38 => "3.8.0",
+            Self::Maven38 => MAVEN_38_VERSION,
             Self::Maven39 => MAVEN_VERSION,
         }
     }
@@ -43,9 +49,14 @@ impl JavaVersion {
     pub fn class_path(self, workspace: &Workspace) -> Result<OsString> {
         let jars = match self {
             Self::Debian38 => present(debian_jars())?,
-            Self::Maven39 => maven_jars(&maven_folder(workspace))?,
+            Self::Maven38 | Self::Maven39 => maven_jars(&self.maven_folder(workspace), self.number())?,
         };
         std::env::join_paths(jars).context("a library's path holds a colon")
+    }
+
+    /// Where the libraries from Maven lie.
+    pub(crate) fn maven_folder(self, workspace: &Workspace) -> PathBuf {
+        workspace.interop_target("maven").join(self.number())
     }
 }
 
@@ -83,11 +94,6 @@ pub fn command(workspace: &Workspace, version: JavaVersion, options: &JavaOption
     Ok(command)
 }
 
-/// Where the libraries from Maven lie.
-pub fn maven_folder(workspace: &Workspace) -> PathBuf {
-    workspace.interop_target("maven").join(MAVEN_VERSION)
-}
-
 /// The server's jar names most of its libraries in its manifest; these are the rest, and a logger.
 const DEBIAN_CLASS_PATH: [&str; 6] = [
     "zookeeper.jar",
@@ -116,9 +122,9 @@ fn present(jars: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     Ok(jars)
 }
 
-fn maven_jars(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder)
-        .with_context(|| format!("no libraries of ZooKeeper {MAVEN_VERSION} in {}", folder.display()))?;
+fn maven_jars(folder: &Path, version: &str) -> Result<Vec<PathBuf>> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("no libraries of ZooKeeper {version} in {}", folder.display()))?;
     let mut jars = Vec::new();
     for entry in entries {
         let path = entry?.path();
