@@ -13,7 +13,7 @@ use crate::interop::client::{Op, Session, Ticket, is_nonsense};
 use crate::random::Random;
 
 /// Timeout of sessions: short, so that some expire during a fault and others outlive it.
-pub(super) const SESSION_TIMEOUT_MS: i32 = 4000;
+pub(crate) const SESSION_TIMEOUT_MS: i32 = 4000;
 /// A client gives a server up after a third of its session's timeout, as ZooKeeper's own clients do.
 const PATIENCE: Duration = Duration::from_millis(1300);
 /// Pause after a server that would not have the client.
@@ -21,13 +21,13 @@ const BEFORE_NEXT: Duration = Duration::from_millis(30);
 
 /// What all clients of a run share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     /// When the run began.
-    pub(super) start: Instant,
+    pub(crate) start: Instant,
     /// Client ports by server.
-    pub(super) servers: Vec<(u8, SocketAddr)>,
+    pub(crate) servers: Vec<(u8, SocketAddr)>,
     /// Set when clients shall end.
-    pub(super) stop: AtomicBool,
+    pub(crate) stop: AtomicBool,
 }
 
 impl Shared {
@@ -36,18 +36,18 @@ impl Shared {
     }
 
     /// Whether clients shall end.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 }
 
 /// One client.
 #[derive(Debug)]
-pub(super) struct Client<'a> {
+pub(crate) struct Client<'a> {
     id: u32,
     shared: &'a Shared,
     recorder: Recorder,
-    pub(super) random: Random,
+    pub(crate) random: Random,
     connection: Option<Connection>,
     connections: u32,
     ticket: Option<Ticket>,
@@ -63,13 +63,13 @@ pub(super) struct Client<'a> {
 
 /// What is left of a client at the end, beside its history.
 #[derive(Debug, Default)]
-pub(super) struct Remains {
+pub(crate) struct Remains {
     /// Sessions that servers said were over.
-    pub(super) expired: u32,
+    pub(crate) expired: u32,
     /// Sessions that were left to expire.
-    pub(super) abandoned: u32,
+    pub(crate) abandoned: u32,
     /// Answers that cannot be: unreadable, or to another request than the one whose turn it was.
-    pub(super) complaints: Vec<String>,
+    pub(crate) complaints: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -81,7 +81,7 @@ struct Connection {
 
 impl<'a> Client<'a> {
     /// A client that is not connected yet and writes its history to a file named by its id.
-    pub(super) fn new(id: u32, shared: &'a Shared, folder: &Path, random: Random) -> Result<Self> {
+    pub(crate) fn new(id: u32, shared: &'a Shared, folder: &Path, random: Random) -> Result<Self> {
         Ok(Self {
             id,
             shared,
@@ -99,24 +99,24 @@ impl<'a> Client<'a> {
     }
 
     /// Data that no other request carries.
-    pub(super) fn value(&mut self) -> String {
+    pub(crate) fn value(&mut self) -> String {
         self.values += 1;
         format!("{}-{}", self.id, self.values)
     }
 
     /// Whether a node with this name was made by this client.
-    pub(super) fn made(&self, name: &str) -> bool {
+    pub(crate) fn made(&self, name: &str) -> bool {
         name.split('-').next() == Some(&self.id.to_string())
     }
 
     /// The session's id, if there is one.
-    pub(super) fn session(&self) -> Option<i64> {
+    pub(crate) fn session(&self) -> Option<i64> {
         self.ticket.map(|ticket| ticket.id)
     }
 
     /// Connects to a random server unless connected: to the old session if that is not over. `false` when the run ended
     /// first.
-    pub(super) fn connect(&mut self) -> bool {
+    pub(crate) fn connect(&mut self) -> bool {
         while self.connection.is_none() {
             if self.shared.is_over() {
                 return false;
@@ -131,7 +131,7 @@ impl<'a> Client<'a> {
     }
 
     /// One try to connect to this server.
-    pub(super) fn connect_to(&mut self, server: u8, address: SocketAddr) {
+    pub(crate) fn connect_to(&mut self, server: u8, address: SocketAddr) {
         let connected = match self.ticket {
             None => {
                 self.zxid_seen = 0;
@@ -159,19 +159,19 @@ impl<'a> Client<'a> {
     }
 
     /// Hangs up; the session stays.
-    pub(super) fn hang_up(&mut self) {
+    pub(crate) fn hang_up(&mut self) {
         self.connection = None;
     }
 
     /// Forgets the session, which will expire.
-    pub(super) fn abandon(&mut self) {
+    pub(crate) fn abandon(&mut self) {
         self.connection = None;
         self.abandoned += u32::from(self.ticket.take().is_some());
     }
 
     /// Sends these requests at once and says what came of each, in order. `None` when the run ended before they were
     /// sent.
-    pub(super) fn call(&mut self, requests: &[Request]) -> Result<Option<Vec<Outcome>>> {
+    pub(crate) fn call(&mut self, requests: &[Request]) -> Result<Option<Vec<Outcome>>> {
         if !self.connect() {
             return Ok(None);
         }
@@ -227,7 +227,7 @@ impl<'a> Client<'a> {
     }
 
     /// Ends the session if there is one and `deadline` allows it; one that cannot be ended is left to expire.
-    pub(super) fn close(&mut self, deadline: Instant) -> Result<()> {
+    pub(crate) fn close(&mut self, deadline: Instant) -> Result<()> {
         while self.ticket.is_some() && Instant::now() < deadline {
             for (server, address) in &self.shared.servers {
                 if self.connection.is_none() && self.ticket.is_some() {
@@ -244,7 +244,7 @@ impl<'a> Client<'a> {
     }
 
     /// Writes the rest of the history.
-    pub(super) fn finish(self) -> Result<Remains> {
+    pub(crate) fn finish(self) -> Result<Remains> {
         self.recorder.finish()?;
         Ok(Remains {
             expired: self.expired,

@@ -8,13 +8,13 @@
 //! The whole run is inside of namespaces of its own ([`crate::ensemble::isolation`]).
 
 pub mod check;
-mod client;
+pub(crate) mod client;
 pub mod faults;
 pub mod history;
 pub mod plant;
-mod run;
+pub(crate) mod run;
 pub mod tree;
-mod workload;
+pub(crate) mod workload;
 
 use std::env;
 use std::ffi::OsString;
@@ -137,7 +137,7 @@ pub fn step(context: &Context) -> Result<Tally> {
 }
 
 /// The release build of zebu.
-fn build(workspace: &Workspace) -> Result<()> {
+pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     let status = Command::new(env!("CARGO"))
         .args(["build", "--release", "--locked", "--package", "zebu-cli"])
         .current_dir(workspace.root())

@@ -127,6 +127,7 @@ fn setup() -> Setup {
                 .into(),
             ..JavaOptions::default()
         },
+        ..Setup::default()
     }
 }
 
@@ -251,7 +252,7 @@ fn under_load(
 }
 
 /// Waits until the nodes of all sessions are gone, and reads everything on each server, as part of the histories.
-fn final_reads(
+pub(crate) fn final_reads(
     shared: &Shared,
     servers: &[(u8, SocketAddr)],
     random: &mut Random,
@@ -322,7 +323,7 @@ fn read_all(client: &mut Client<'_>) -> Result<()> {
 }
 
 /// All histories of a run; those of one client in their order.
-fn read_histories(folder: &Path) -> Result<Vec<Record>> {
+pub(crate) fn read_histories(folder: &Path) -> Result<Vec<Record>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry?.path();

@@ -18,13 +18,13 @@ const CONFIG: &str = "/zookeeper/config";
 
 /// A node as a client sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Data.
-    pub(super) data: Option<Vec<u8>>,
+    pub(crate) data: Option<Vec<u8>>,
     /// Stat.
-    pub(super) stat: Stat,
+    pub(crate) stat: Stat,
     /// Who may do what.
-    pub(super) acl: Vec<Acl>,
+    pub(crate) acl: Vec<Acl>,
 }
 
 impl fmt::Display for Node {
@@ -35,13 +35,13 @@ impl fmt::Display for Node {
 }
 
 /// Nodes by path.
-pub(super) type Tree = BTreeMap<String, Node>;
+pub(crate) type Tree = BTreeMap<String, Node>;
 
 /// Reads all nodes of a server, after a `sync`.
 ///
 /// # Errors
 /// When the server does not answer, or a node goes away meanwhile.
-pub(super) fn read(address: SocketAddr) -> io::Result<Tree> {
+pub(crate) fn read(address: SocketAddr) -> io::Result<Tree> {
     let mut session = Session::open_within(address, SESSION_TIMEOUT_MS, PATIENCE)?;
     session.must(&Op::Sync("/".to_owned()))?;
     let mut tree = Tree::new();
@@ -91,7 +91,7 @@ pub fn of_all(addresses: &[SocketAddr]) -> io::Result<Vec<String>> {
 }
 
 /// The first differences between two trees, each in a line; empty when they are the same.
-pub(super) fn differences(one: &Tree, other: &Tree) -> Vec<String> {
+pub(crate) fn differences(one: &Tree, other: &Tree) -> Vec<String> {
     const SHOWN: usize = 5;
     let mut lines = Vec::new();
     for (path, node) in one {

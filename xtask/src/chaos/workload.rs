@@ -28,7 +28,7 @@ const EPHEMERALS_MAX: usize = 3;
 const LOCK_LOOKS: u32 = 12;
 
 /// Makes the nodes that all others need.
-pub(super) fn prepare(client: &mut Client<'_>) -> Result<()> {
+pub(crate) fn prepare(client: &mut Client<'_>) -> Result<()> {
     let folders = ["/r", "/d", QUEUE, EPHEMERALS, LOCK, LOCKED];
     for path in folders.iter().chain(&REGISTERS) {
         let value = client.value();
@@ -47,7 +47,7 @@ pub(super) fn prepare(client: &mut Client<'_>) -> Result<()> {
 
 /// A client at work.
 #[derive(Debug)]
-pub(super) struct Worker<'a> {
+pub(crate) struct Worker<'a> {
     client: Client<'a>,
     /// The last version that was seen of a node.
     versions: BTreeMap<String, i32>,
@@ -61,7 +61,7 @@ pub(super) struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     /// `think` bounds the pause between two steps.
-    pub(super) fn new(client: Client<'a>, think: Duration) -> Self {
+    pub(crate) fn new(client: Client<'a>, think: Duration) -> Self {
         Self {
             client,
             versions: BTreeMap::new(),
@@ -73,12 +73,12 @@ impl<'a> Worker<'a> {
     }
 
     /// The client when the work is over.
-    pub(super) fn into_client(self) -> Client<'a> {
+    pub(crate) fn into_client(self) -> Client<'a> {
         self.client
     }
 
     /// Works until the run ends.
-    pub(super) fn run(&mut self) -> Result<()> {
+    pub(crate) fn run(&mut self) -> Result<()> {
         while self.client.connect() {
             if self.client.session() != self.session {
                 self.session = self.client.session();

@@ -146,7 +146,7 @@ impl Member {
             fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
         };
         write(data.join("myid"), format!("{sid}\n"))?;
-        write(folder.join("zoo.cfg"), configuration(&data, setup, place, places))?;
+        write(folder.join("zoo.cfg"), configuration(&data, sid, setup, places))?;
         Ok(Self {
             sid,
             program,
@@ -358,7 +358,9 @@ impl Member {
 }
 
 /// The text of a member's `zoo.cfg`.
-fn configuration(data: &Path, setup: &Setup, place: &Place, places: &[Place]) -> String {
+fn configuration(data: &Path, own: u8, setup: &Setup, places: &[Place]) -> String {
+    let own = usize::from(own - 1);
+    let place = &places[own];
     let mut text = format!(
         "dataDir={}\nclientPort={}\nclientPortAddress={}\ntickTime={}\ninitLimit={}\nsyncLimit={}\n\
          admin.enableServer=false\n4lw.commands.whitelist=*\n",
@@ -370,15 +372,23 @@ fn configuration(data: &Path, setup: &Setup, place: &Place, places: &[Place]) ->
         setup.sync_limit_ticks
     );
     for (index, other) in places.iter().enumerate() {
+        let role = if setup.observers.contains(&index) {
+            ":observer"
+        } else {
+            ""
+        };
         text.push_str(&format!(
-            "server.{}={}:{}:{}\n",
+            "server.{}={}:{}:{}{role}\n",
             sid(index),
             other.address,
             other.quorum_port,
             other.election_port
         ));
     }
-    for line in &setup.lines {
+    if setup.observers.contains(&own) {
+        text.push_str("peerType=observer\n");
+    }
+    for line in setup.lines.iter().chain(setup.lines_of.get(&own).into_iter().flatten()) {
         text.push_str(line);
         text.push('\n');
     }
@@ -410,7 +420,7 @@ mod tests {
             lines: vec!["snapCount=500".to_owned()],
             ..Setup::default()
         };
-        let text = configuration(Path::new("/data"), &setup, &places[1], &places);
+        let text = configuration(Path::new("/data"), 2, &setup, &places);
         let expected = "\
 dataDir=/data
 clientPort=2182
@@ -425,6 +435,19 @@ server.2=127.0.0.1:2889:3889
 snapCount=500
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn an_observer_is_told_so_and_known_as_one() {
+        let places = Place::loopback(2181, 2);
+        let setup = Setup {
+            observers: [1].into(),
+            lines_of: [(1, vec!["observerMasterPort=2191".to_owned()])].into(),
+            ..Setup::default()
+        };
+        let [voter, observer] = [1, 2].map(|sid| configuration(Path::new("/data"), sid, &setup, &places));
+        assert!(voter.ends_with("server.2=127.0.0.1:2889:3889:observer\n"), "{voter}");
+        assert!(observer.ends_with(":observer\npeerType=observer\nobserverMasterPort=2191\n"));
     }
 
     #[test]

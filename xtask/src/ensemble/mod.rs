@@ -15,6 +15,7 @@ pub mod isolation;
 pub mod member;
 pub mod network;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,6 +42,10 @@ pub struct Setup {
     pub sync_limit_ticks: u32,
     /// Further lines of `zoo.cfg`.
     pub lines: Vec<String>,
+    /// Further lines of `zoo.cfg` of one member, by its index.
+    pub lines_of: BTreeMap<usize, Vec<String>>,
+    /// Indexes of members that follow and do not vote.
+    pub observers: BTreeSet<usize>,
     /// System properties, given to either product with `-D`; for Java also heap and flags.
     pub java: JavaOptions,
 }
@@ -53,6 +58,8 @@ impl Default for Setup {
             init_limit_ticks: 10,
             sync_limit_ticks: 5,
             lines: Vec::new(),
+            lines_of: BTreeMap::new(),
+            observers: BTreeSet::new(),
             java: JavaOptions {
                 heap_mib: Some(256),
                 ..JavaOptions::default()

@@ -11,7 +11,7 @@ use std::io::{self, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-pub use request::{Acl, Answer, Mode, Op, Stat};
+pub use request::{Acl, Answer, Event, Mode, Op, Stat};
 use wire::{Reader, Writer};
 
 /// A server that does not answer for so long hangs; the slowest answer on a loaded machine waits for a few fsyncs.
@@ -168,6 +168,7 @@ impl Session {
         let xid = match op {
             Op::Auth { .. } => -4,
             Op::Ping => -2,
+            Op::SetWatches { .. } => -8,
             _ => self.next_xid,
         };
         self.next_xid += 1;
@@ -186,7 +187,7 @@ impl Session {
         self.stream.get_mut().write_all(&bytes)
     }
 
-    /// The next reply; watch events cannot come, since no watch is ever set.
+    /// The next reply, or an event ([`Event::of`]) if watches were set.
     ///
     /// # Errors
     /// When the connection is gone, or nothing comes within 30 seconds (`WouldBlock` or `TimedOut`).

@@ -12,7 +12,7 @@
 //!   exactly what it left;
 //! - sessions can be renewed on every later server, with their ephemerals; those that ended are nowhere.
 
-mod dump;
+pub(crate) mod dump;
 mod load;
 
 use std::collections::BTreeMap;

@@ -159,6 +159,19 @@ pub enum Op {
     Get(String),
     /// Names of children, and Stat.
     Children(String),
+    /// As [`Op::Get`], and asks for an event at the next change of the node's data.
+    GetAndWatch(String),
+    /// As [`Op::Children`], and asks for an event at the next change of the list.
+    ChildrenAndWatch(String),
+    /// Asks on a new connection for the events that an older one was still to bring.
+    SetWatches {
+        /// The last that the client has seen: what happened since is told at once.
+        zxid: i64,
+        /// Nodes of which the data is watched.
+        data: Vec<String>,
+        /// Nodes of which the children are watched.
+        children: Vec<String>,
+    },
     /// ACL and Stat.
     GetAcl(String),
     /// Says who one is.
@@ -198,6 +211,35 @@ pub enum Answer {
     Acl(Vec<Acl>, Stat),
     /// A result for each element of a multi: an error code or an answer.
     Multi(Vec<Result<Self, i32>>),
+}
+
+/// A change that a watch was set for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// 1 created, 2 deleted, 3 data changed, 4 children changed.
+    pub kind: i32,
+    /// The node.
+    pub path: String,
+}
+
+impl Event {
+    /// The event in this message, `None` if it is a reply.
+    ///
+    /// # Errors
+    /// When an event cannot be read.
+    pub fn of(reply: &Reply) -> io::Result<Option<Self>> {
+        const EVENT_XID: i32 = -1;
+        if reply.xid != EVENT_XID {
+            return Ok(None);
+        }
+        let mut reader = Reader::new(&reply.body);
+        let kind = reader.int()?;
+        let _state = reader.int()?;
+        Ok(Some(Self {
+            kind,
+            path: reader.string()?,
+        }))
+    }
 }
 
 impl Answer {
@@ -256,13 +298,14 @@ impl Op {
                 Mode::Persistent | Mode::Sequential | Mode::Ephemeral | Mode::EphemeralSequential => CREATE2,
             },
             Self::Delete { .. } => 2,
-            Self::Get(_) => 4,
+            Self::Get(_) | Self::GetAndWatch(_) => 4,
             Self::Set { .. } => 5,
             Self::GetAcl(_) => 6,
             Self::SetAcl { .. } => 7,
             Self::Sync(_) => 9,
             Self::Ping => 11,
-            Self::Children(_) => 12,
+            Self::Children(_) | Self::ChildrenAndWatch(_) => 12,
+            Self::SetWatches { .. } => 101,
             Self::Check { .. } => 13,
             Self::Multi(_) => MULTI,
             Self::Auth { .. } => 100,
@@ -317,6 +360,17 @@ impl Op {
                 out.string(path);
                 out.boolean(false);
             }
+            Self::GetAndWatch(path) | Self::ChildrenAndWatch(path) => {
+                out.string(path);
+                out.boolean(true);
+            }
+            Self::SetWatches { zxid, data, children } => {
+                out.long(*zxid);
+                for paths in [data, &Vec::new(), children] {
+                    out.count(paths.len());
+                    paths.iter().for_each(|path| out.string(path));
+                }
+            }
             Self::GetAcl(path) | Self::Sync(path) => out.string(path),
             Self::Auth { scheme, credentials } => {
                 out.int(0);
@@ -340,8 +394,10 @@ impl Op {
             Self::Multi(_) => Answer::Multi(multi_results(&mut reader)?),
             Self::Create { .. } => result(self.number(), &mut reader)?,
             Self::Set { .. } | Self::SetAcl { .. } => Answer::Stat(stat(&mut reader)?),
-            Self::Get(_) => Answer::Data(reader.buffer()?.map(<[u8]>::to_vec), stat(&mut reader)?),
-            Self::Children(_) => {
+            Self::Get(_) | Self::GetAndWatch(_) => {
+                Answer::Data(reader.buffer()?.map(<[u8]>::to_vec), stat(&mut reader)?)
+            }
+            Self::Children(_) | Self::ChildrenAndWatch(_) => {
                 let count = reader.count()?;
                 let mut names = Vec::new();
                 for _ in 0..count {
@@ -355,7 +411,12 @@ impl Op {
                 reader.string()?;
                 Answer::Nothing
             }
-            Self::Delete { .. } | Self::Check { .. } | Self::Auth { .. } | Self::Ping | Self::Close => Answer::Nothing,
+            Self::Delete { .. }
+            | Self::Check { .. }
+            | Self::SetWatches { .. }
+            | Self::Auth { .. }
+            | Self::Ping
+            | Self::Close => Answer::Nothing,
         };
         if !reader.rest().is_empty() {
             return Err(bad("a reply with more than the answer"));

@@ -160,6 +160,9 @@ impl Model {
             | Op::Auth { .. }
             | Op::Ping
             | Op::Sync(_)
+            | Op::GetAndWatch(_)
+            | Op::ChildrenAndWatch(_)
+            | Op::SetWatches { .. }
             | Op::Close => unreachable!("the load makes no such write below a worker's root"),
         }
     }

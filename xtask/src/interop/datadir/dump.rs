@@ -16,17 +16,17 @@ use crate::java::JavaVersion;
 use super::load::SUPER;
 
 /// A JVM that ends after seconds is faster without its second compiler.
-pub(super) const FAST_START: [&str; 3] = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"];
+pub(crate) const FAST_START: [&str; 3] = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"];
 
 /// Differences that are shown; one fault shows in many lines.
 const SHOWN_MAX: usize = 6;
 
 /// Lines of a dump by what they are about: for a node `node<TAB>/path`, for a session `session<TAB>0x1`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Dump {
+pub(crate) struct Dump {
     lines: BTreeMap<String, String>,
     /// What Java's tools say about each file.
-    pub(super) files: BTreeMap<String, String>,
+    pub(crate) files: BTreeMap<String, String>,
 }
 
 impl Dump {
@@ -49,7 +49,7 @@ impl Dump {
     }
 
     /// Only the lines about what clients see.
-    pub(super) fn served(&self) -> Self {
+    pub(crate) fn served(&self) -> Self {
         let lines = self.lines.iter().filter(|(key, _)| key.starts_with("node\t"));
         Self {
             lines: lines.map(|(key, line)| (key.clone(), line.clone())).collect(),
@@ -57,13 +57,21 @@ impl Dump {
         }
     }
 
+    /// All but what is about this node.
+    pub(crate) fn without(mut self, path: &str) -> Self {
+        for kind in ["node", "stored"] {
+            self.lines.remove(&format!("{kind}\t{path}"));
+        }
+        self
+    }
+
     /// How many nodes there are.
-    pub(super) fn node_count(&self) -> usize {
+    pub(crate) fn node_count(&self) -> usize {
         self.lines.keys().filter(|key| key.starts_with("node\t")).count()
     }
 
     /// The sessions with their timeouts in milliseconds.
-    pub(super) fn sessions(&self) -> Result<BTreeMap<i64, i32>> {
+    pub(crate) fn sessions(&self) -> Result<BTreeMap<i64, i32>> {
         let mut sessions = BTreeMap::new();
         for line in self.lines.values().filter(|line| line.starts_with("session\t")) {
             let fields: Vec<&str> = line.split('\t').collect();
@@ -77,7 +85,7 @@ impl Dump {
     }
 
     /// What is wrong with the directory by itself: it cannot be loaded, or the tree is not the one of the digests.
-    pub(super) fn fault(&self, digest: bool) -> Option<String> {
+    pub(crate) fn fault(&self, digest: bool) -> Option<String> {
         if let Some(refused) = self.lines.get("refused") {
             return Some(refused.clone());
         }
@@ -93,7 +101,7 @@ impl Dump {
     }
 
     /// The first differences, or nothing.
-    pub(super) fn difference(&self, other: &Self) -> Option<String> {
+    pub(crate) fn difference(&self, other: &Self) -> Option<String> {
         let mut text = String::new();
         let mut count = 0;
         let keys: std::collections::BTreeSet<&String> = self.lines.keys().chain(other.lines.keys()).collect();
@@ -113,7 +121,7 @@ impl Dump {
     }
 
     #[cfg(test)]
-    pub(super) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut dump = Self::default();
         text.lines().for_each(|line| dump.add(line));
         dump
@@ -122,13 +130,13 @@ impl Dump {
 
 /// The program that loads directories with Java's own classes.
 #[derive(Debug)]
-pub(super) struct Loader {
+pub(crate) struct Loader {
     classes: PathBuf,
 }
 
 impl Loader {
     /// Compiles it against the newest Java server; it runs with either.
-    pub(super) fn build(context: &Context) -> Result<Self> {
+    pub(crate) fn build(context: &Context) -> Result<Self> {
         let workspace = context.workspace();
         let classes = workspace.interop_target("datadir");
         fs::create_dir_all(&classes).with_context(|| format!("cannot make {}", classes.display()))?;
@@ -143,7 +151,7 @@ impl Loader {
     }
 
     /// Dumps directories, each with its folders `data` and, if there is one, `log`. They are copied first.
-    pub(super) fn dump(
+    pub(crate) fn dump(
         &self,
         context: &Context,
         version: JavaVersion,
@@ -201,7 +209,7 @@ impl Loader {
 
 /// Does what a person must do before Java 3.8.0 starts again after a kill between the making of a log file and its
 /// first byte: it refuses a directory with an empty log, which later releases remove themselves.
-fn remove_empty_logs(folder: &Path) -> Result<()> {
+pub(crate) fn remove_empty_logs(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder.join("version-2"))? {
         let entry = entry?;
         let is_log = entry.file_name().to_string_lossy().starts_with("log.");
@@ -213,7 +221,7 @@ fn remove_empty_logs(folder: &Path) -> Result<()> {
 }
 
 /// Reads everything that a server serves, through a session that is closed again. Nothing else may go on.
-pub(super) fn live(address: SocketAddr) -> Result<Dump> {
+pub(crate) fn live(address: SocketAddr) -> Result<Dump> {
     let mut session = Session::open(address, 10_000)?;
     session.must(&Op::Auth {
         scheme: "digest".to_owned(),
