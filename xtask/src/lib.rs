@@ -15,6 +15,7 @@ pub mod fuzz;
 pub mod install;
 pub mod interop;
 pub mod java;
+pub mod migration;
 pub mod ports;
 pub mod process;
 mod random;

@@ -9,6 +9,7 @@ use xtask::chaos;
 use xtask::ensemble;
 use xtask::fuzz;
 use xtask::interop::crash;
+use xtask::migration;
 use xtask::runner::{self, Selection};
 use xtask::workspace::Workspace;
 
@@ -43,6 +44,8 @@ enum Command {
     Ensemble(ensemble::command::Options),
     /// Kill, pause and cut apart the servers of an ensemble under load, and judge what its clients were told.
     Chaos(chaos::Options),
+    /// Put zebu and Java servers into one ensemble, and let ensembles go from one to the other.
+    Migrate(migration::Options),
     /// List the steps of `test` with what they do and what they need.
     Steps,
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => fuzz::run(&workspace, &options),
         Command::Ensemble(options) => ensemble::command::run(&workspace, &options),
         Command::Chaos(options) => chaos::run(&workspace, &options),
+        Command::Migrate(options) => runner::migrate(&workspace, &options),
         Command::Steps => {
             runner::list();
             Ok(true)

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::chaos;
 use crate::context::{Context, Tally};
 use crate::install::{self, Need};
 use crate::interop::{crash, kazoo};
+use crate::migration;
 use crate::report::{self, Heartbeat, Progress, StepReport};
 use crate::steps::{self, Step};
 use crate::workspace::Workspace;
@@ -86,6 +88,26 @@ pub fn crash(workspace: &Workspace, options: &crash::Options) -> bool {
         crash::run_with(context, options)
     })
     .passed()
+}
+
+/// Runs what the step `migration` and its neighbours show, in full; `true` when nothing was wrong.
+///
+/// # Errors
+/// When zebu cannot be built.
+pub fn migrate(workspace: &Workspace, options: &migration::Options) -> Result<bool> {
+    chaos::build(workspace)?;
+    let needs = BTreeSet::from([
+        Need::Java,
+        Need::DebianZooKeeper,
+        Need::MavenZooKeeper,
+        Need::MavenZooKeeper38,
+    ]);
+    let what = "zebu and Java servers in one ensemble, and ensembles that go from one to the other";
+    let report = run_one(workspace, 1, 1, "migrate", what, |context| {
+        install::install(context, &needs)?;
+        migration::run(context, options)
+    });
+    Ok(report.passed())
 }
 
 /// Prints the steps.

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::context::{Context, Tally};
 use crate::install::Need;
-use crate::{chaos, interop};
+use crate::{chaos, interop, migration};
 
 /// One step of the test run.
 #[derive(Debug)]
@@ -111,6 +111,12 @@ pub const STEPS: &[Step] = &[
         what: "zebu and Java servers form ensembles, either kind leading, and all members end with the same tree",
         needs: &[Need::Java, Need::DebianZooKeeper, Need::MavenZooKeeper],
         run: interop::mixed::run,
+    },
+    Step {
+        name: "migration",
+        what: "all operations on mixed ensembles, either kind leading, while each server is killed: nothing is lost, all members agree",
+        needs: &[Need::Java, Need::DebianZooKeeper, Need::MavenZooKeeper],
+        run: migration::step,
     },
     Step {
         name: "chaos",
