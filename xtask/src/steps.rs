@@ -102,8 +102,13 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "datadir",
-        what: "data directories go from Java 3.8.0 to zebu to Java 3.9 and back, and all find the same in them",
-        needs: &[Need::Java, Need::DebianZooKeeper, Need::MavenZooKeeper],
+        what: "data directories go between zebu and Java 3.8.0, 3.8 and 3.9, there and back, and all find the same in them",
+        needs: &[
+            Need::Java,
+            Need::DebianZooKeeper,
+            Need::MavenZooKeeper,
+            Need::MavenZooKeeper38,
+        ],
         run: interop::datadir::run,
     },
     Step {

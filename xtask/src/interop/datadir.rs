@@ -1,4 +1,4 @@
-//! Data directories go from server to server: Java 3.8.0, zebu, the newest Java 3.9, each works on what the one before
+//! Data directories go from server to server: Java 3.8.0, zebu, the newest Java 3.8 and 3.9, each works on what the one before
 //! left, and none of them finds anything else than what was there.
 //!
 //! A chain is one directory with one set of storage settings. On each hop a server opens the directory, is asked for
@@ -34,6 +34,7 @@ use load::{Lists, Load, SUPER_DIGEST};
 
 const Z: Product = Product::Zebu;
 const J38: Product = Product::Java(JavaVersion::Debian38);
+const J386: Product = Product::Java(JavaVersion::Maven38);
 const J39: Product = Product::Java(JavaVersion::Maven39);
 
 /// How a hop ends.
@@ -66,7 +67,16 @@ const CHAINS: &[Chain] = &[
         lines: &["snapCount=100", "preAllocSize=64"],
         properties: &[],
         separate_log: false,
-        hops: &[(J38, Stop), (Z, Kill), (J39, Stop), (Z, Stop), (J38, Kill), (Z, Stop)],
+        hops: &[
+            (J38, Stop),
+            (Z, Kill),
+            (J39, Stop),
+            (Z, Stop),
+            (J38, Kill),
+            (Z, Stop),
+            (J386, Kill),
+            (Z, Stop),
+        ],
     },
     Chain {
         name: "gz, purge",
@@ -78,14 +88,30 @@ const CHAINS: &[Chain] = &[
         ],
         properties: &[("zookeeper.snapshot.compression.method", "gz")],
         separate_log: false,
-        hops: &[(J39, Tear), (Z, Stop), (J38, Stop), (Z, Kill), (J39, Stop)],
+        hops: &[
+            (J39, Tear),
+            (Z, Stop),
+            (J38, Stop),
+            (Z, Kill),
+            (J386, Stop),
+            (Z, Stop),
+            (J39, Stop),
+        ],
     },
     Chain {
         name: "snappy, log elsewhere",
         lines: &["snapCount=150", "preAllocSize=64"],
         properties: &[("zookeeper.snapshot.compression.method", "snappy")],
         separate_log: true,
-        hops: &[(J38, Kill), (Z, Stop), (J39, Kill), (Z, Tear), (J38, Stop)],
+        hops: &[
+            (J38, Kill),
+            (Z, Stop),
+            (J39, Kill),
+            (Z, Tear),
+            (J386, Tear),
+            (Z, Stop),
+            (J38, Stop),
+        ],
     },
     Chain {
         name: "no digest, no last zxid, small logs",
@@ -95,7 +121,16 @@ const CHAINS: &[Chain] = &[
             ("zookeeper.serializeLastProcessedZxid.enabled", "false"),
         ],
         separate_log: false,
-        hops: &[(Z, Kill), (J39, Stop), (Z, Stop), (J38, Stop), (Z, Stop), (J39, Kill)],
+        hops: &[
+            (Z, Kill),
+            (J39, Stop),
+            (Z, Stop),
+            (J38, Stop),
+            (Z, Stop),
+            (J386, Kill),
+            (Z, Stop),
+            (J39, Kill),
+        ],
     },
 ];
 
