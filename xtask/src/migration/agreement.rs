@@ -68,12 +68,23 @@ pub(super) fn served(ensemble: &Ensemble, remains: &[Remains]) -> Result<Vec<Str
 #[derive(Debug, Default)]
 pub(super) struct Digests {
     counts: BTreeMap<u8, i64>,
+    /// Whether some members may learn from followers.
+    masters: bool,
 }
 
 impl Digests {
+    /// To be begun when the ensemble is.
+    pub(super) fn new(masters: bool) -> Self {
+        Self {
+            masters,
+            ..Self::default()
+        }
+    }
+
     /// To be called when all members serve, after something happened to them; returns what is wrong.
     pub(super) fn settled(&mut self, ensemble: &Ensemble, leader: usize) -> Vec<String> {
-        let by_java = ensemble.members()[leader].program() != Product::Zebu;
+        let is_java = |member: &Member| member.program() != Product::Zebu;
+        let by_java = is_java(&ensemble.members()[leader]) || self.masters && ensemble.members().iter().any(is_java);
         let last = std::mem::take(&mut self.counts);
         self.look(ensemble, |member, count| {
             let before = last.get(&member.sid()).copied().filter(|before| *before <= count);

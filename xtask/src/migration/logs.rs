@@ -48,6 +48,16 @@ const TOLERATED: &[Tolerated] = &[
         _reason: "the leader sends its whole tree to one that was killed with a proposal that nobody else has",
     },
     Tolerated {
+        line: "Learner - Unexpected exception, retries exceeded",
+        next: "java.net.ConnectException",
+        _reason: "a learner asks for a leader that was killed, an observer all servers in turn: a leader is nobody's master",
+    },
+    Tolerated {
+        line: "Learner - Failed connect to",
+        next: "java.net.ConnectException",
+        _reason: "the same, told once more",
+    },
+    Tolerated {
         line: "DataTree - First digest mismatch on txn",
         next: "",
         _reason: "the counter is judged, with more care than a line allows",

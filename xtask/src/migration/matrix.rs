@@ -1,8 +1,9 @@
-//! Two Java servers and one of zebu, one Java server and two of zebu, either kind leading: clients make use of
-//! everything while each server is killed in turn, the leader last.
+//! Two Java servers and one of zebu, one Java server and two of zebu, either kind leading, and with observers of both
+//! kinds: clients make use of everything while each server is killed in turn, the leader last.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -22,6 +23,7 @@ use crate::context::Context;
 use crate::ensemble::{Ensemble, Place, Setup};
 use crate::interop::datadir::dump::{self, Loader};
 use crate::java::{JavaOptions, JavaVersion};
+use crate::ports;
 use crate::random::Random;
 use crate::server::Product;
 
@@ -31,6 +33,8 @@ const SERVES_WITHIN: Duration = Duration::from_secs(90);
 const KINDS: usize = 3;
 /// Clients whose histories are judged, as those of chaos.
 const WORKERS: u32 = 2;
+/// Members that vote.
+const VOTERS: usize = 3;
 const THINK: Duration = Duration::from_millis(25);
 const CLOSE_WITHIN: Duration = Duration::from_secs(20);
 /// Pause between two looks at a count.
@@ -43,8 +47,12 @@ const SHOWN: usize = 6;
 /// An ensemble, and what is done to it.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
-    /// What the members run: the third leads first.
-    pub(super) programs: [Product; 3],
+    /// What the members run: three that vote, of which the third leads first, and then observers.
+    pub(super) programs: Vec<Product>,
+    /// Whether observers learn from followers in place of the leader.
+    pub(super) masters: bool,
+    /// Whether followers lose their data when they are killed, so that they get the whole tree while it changes.
+    pub(super) wiped: bool,
     /// Whether sessions are local until they make an ephemeral node.
     pub(super) local_sessions: bool,
     /// How often each member is killed.
@@ -69,7 +77,9 @@ pub(super) fn all(versions: &[JavaVersion], rounds: u32) -> Vec<Case> {
         .enumerate()
         {
             cases.push(Case {
-                programs,
+                programs: programs.into(),
+                masters: false,
+                wiped: false,
                 local_sessions: (number + place).is_multiple_of(2),
                 rounds,
                 requests: 300,
@@ -79,10 +89,54 @@ pub(super) fn all(versions: &[JavaVersion], rounds: u32) -> Vec<Case> {
     cases
 }
 
+/// Followers of one kind without data, which a leader of the other kind gives the whole tree under load.
+pub(super) fn wiped(versions: &[JavaVersion], rounds: u32) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for version in versions {
+        let java = Product::Java(*version);
+        let zebu = Product::Zebu;
+        for programs in [[java, java, zebu], [zebu, zebu, java]] {
+            cases.push(Case {
+                programs: programs.into(),
+                masters: false,
+                wiped: true,
+                local_sessions: false,
+                rounds,
+                requests: 1000,
+            });
+        }
+    }
+    cases
+}
+
+/// An observer of either kind, with either kind leading, and with followers as their masters or without.
+pub(super) fn observers(versions: &[JavaVersion], rounds: u32) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for version in versions {
+        let java = Product::Java(*version);
+        let zebu = Product::Zebu;
+        for masters in [false, true] {
+            for voters in [[java, zebu, zebu], [zebu, java, java]] {
+                cases.push(Case {
+                    programs: voters.into_iter().chain([java, zebu]).collect(),
+                    masters,
+                    wiped: false,
+                    local_sessions: false,
+                    rounds,
+                    requests: 200,
+                });
+            }
+        }
+    }
+    cases
+}
+
 /// Java servers alone.
 pub(super) fn control(versions: &[JavaVersion], rounds: u32) -> Vec<Case> {
     let case = |version: &JavaVersion| Case {
-        programs: [Product::Java(*version); 3],
+        programs: vec![Product::Java(*version); 3],
+        masters: false,
+        wiped: false,
         local_sessions: false,
         rounds,
         requests: 300,
@@ -94,8 +148,18 @@ impl Case {
     /// In words.
     pub(super) fn name(&self) -> String {
         let names: Vec<String> = self.programs.iter().map(|program| program.name()).collect();
-        let sessions = if self.local_sessions { ", local sessions" } else { "" };
-        format!("{} and {}, led by {}{sessions}", names[0], names[1], names[2])
+        let mut name = format!("{} and {}, led by {}", names[0], names[1], names[2]);
+        if names.len() > VOTERS {
+            let whom = if self.masters { "followers" } else { "the leader" };
+            name.push_str(&format!(", {} observe {whom}", names[VOTERS..].join(" and ")));
+        }
+        if self.wiped {
+            name.push_str(", followers without data");
+        }
+        if self.local_sessions {
+            name.push_str(", local sessions");
+        }
+        name
     }
 
     /// Runs it; returns what is wrong.
@@ -112,8 +176,7 @@ impl Case {
     }
 
     fn run_in(&self, context: &Context, loader: &Loader, seed: u64, dir: &Path) -> Result<Vec<String>> {
-        let setup = setup(self.local_sessions);
-        let places = Place::loopback_free(3)?;
+        let (setup, places) = self.layout()?;
         let mut ensemble = Ensemble::prepare(context.workspace(), dir, &setup, &self.programs, &places)?;
         self.lead_through(context, &mut ensemble, seed, dir)
             .and_then(|(remains, mut faults)| {
@@ -140,6 +203,22 @@ impl Case {
             })
     }
 
+    /// What the members are started with, and where.
+    fn layout(&self) -> Result<(Setup, Vec<Place>)> {
+        let count = u16::try_from(self.programs.len())?;
+        let mut setup = setup(self.local_sessions);
+        let mut places = Place::loopback_free(count)?;
+        setup.observers = (VOTERS..self.programs.len()).collect();
+        if self.masters {
+            // The port is the same on all members, so each needs an address of its own.
+            for (place, last) in places.iter_mut().zip(1..) {
+                place.address = Ipv4Addr::new(127, 0, 0, last);
+            }
+            setup.lines.push(format!("observerMasterPort={}", ports::free_port()?));
+        }
+        Ok((setup, places))
+    }
+
     /// The clients' work and the kills; returns what must be left, and what is wrong already.
     fn lead_through(
         &self,
@@ -148,7 +227,7 @@ impl Case {
         seed: u64,
         dir: &Path,
     ) -> Result<(Vec<Remains>, Vec<String>)> {
-        start_led_by(ensemble, 2)?;
+        start_led_by(ensemble, VOTERS - 1)?;
         let histories = dir.join("histories");
         fs::create_dir_all(&histories).with_context(|| format!("cannot make {}", histories.display()))?;
         let mut random = Random::new(seed);
@@ -240,19 +319,26 @@ impl Case {
         faults: &mut Vec<String>,
     ) -> Result<()> {
         let more = || more(progress, self.requests, is_at_work);
-        let mut digests = Digests::default();
+        // Masters too give their tree to observers while it changes, if they are of Java.
+        let mut digests = Digests::new(self.masters);
         let mut leader = ensemble.wait_until_all_serve(SERVES_WITHIN)?;
         faults.extend(digests.settled(ensemble, leader));
         more()?;
         for _ in 0..self.rounds {
-            let mut victims: Vec<usize> = (0..3).filter(|index| *index != leader).collect();
-            victims.push(leader);
+            let mut victims: Vec<usize> = (0..self.programs.len()).filter(|index| *index != leader).collect();
+            // Another one would lead, and with a leader of the same kind there is less to see.
+            if !self.wiped {
+                victims.push(leader);
+            }
             for victim in victims {
                 faults.extend(digests.unchanged(ensemble));
                 context.say(&format!("{}: kill {}", self.name(), ensemble.members()[victim].name()));
                 ensemble.member(victim).kill()?;
                 more()?;
-                if let Product::Java(JavaVersion::Debian38 | JavaVersion::Maven38) =
+                if self.wiped {
+                    let data = ensemble.members()[victim].data().join("version-2");
+                    fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
+                } else if let Product::Java(JavaVersion::Debian38 | JavaVersion::Maven38) =
                     ensemble.members()[victim].program()
                 {
                     dump::remove_empty_logs(&ensemble.members()[victim].data())?;

@@ -41,6 +41,8 @@ pub struct Options {
 enum What {
     /// Mixed ensembles of three, either kind leading, each server killed in turn
     Matrix,
+    /// Observers of both kinds, learning from leaders and from followers of both kinds
+    Observers,
     /// Three Java servers become three of zebu under load, one at a time on their data, and go back
     Live,
     /// A learner of one kind is brought up to date by a leader of the other in every way there is
@@ -64,6 +66,12 @@ pub fn run(context: &Context, options: &Options) -> Result<Tally> {
     }
     if is_wanted(What::Matrix) {
         cases.extend(matrix::all(&versions, options.rounds));
+    }
+    if is_wanted(What::Observers) {
+        cases.extend(matrix::observers(&versions, options.rounds));
+    }
+    if is_wanted(What::Ways) {
+        cases.extend(matrix::wiped(&versions, options.rounds));
     }
     for case in cases {
         tally = tally.plus(judge(context, &case.name(), case.run(context, &loader, options.seed)));
@@ -97,7 +105,9 @@ pub fn step(context: &Context) -> Result<Tally> {
         ([Product::Zebu, Product::Zebu, new], true),
     ] {
         let case = matrix::Case {
-            programs,
+            programs: programs.into(),
+            masters: false,
+            wiped: false,
             local_sessions,
             rounds: 1,
             requests: 150,
