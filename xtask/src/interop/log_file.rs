@@ -1,5 +1,6 @@
 //! Finds transactions in the files of a transaction log, to damage them behind a server's back.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,12 @@ pub(crate) fn find(folder: &Path, zxid: i64) -> Result<Option<Place>> {
 /// The last transaction in the log files below `folder`.
 pub(crate) fn last(folder: &Path) -> Result<Option<Place>> {
     Ok(places(folder)?.into_iter().max_by_key(|place| place.zxid))
+}
+
+/// Whether some transaction stands more than once in the log files below `folder`.
+pub(crate) fn has_repeats(folder: &Path) -> Result<bool> {
+    let mut seen = BTreeSet::new();
+    Ok(!places(folder)?.into_iter().all(|place| seen.insert(place.zxid)))
 }
 
 fn places(folder: &Path) -> Result<Vec<Place>> {

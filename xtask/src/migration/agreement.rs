@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::ensemble::{Ensemble, Member, Role};
 use crate::interop::client::{Op, Session, code};
 use crate::interop::datadir::dump::{Dump, Loader};
+use crate::interop::log_file;
 use crate::java::JavaVersion;
 use crate::process;
 use crate::server::Product;
@@ -61,10 +62,10 @@ pub(super) fn served(ensemble: &Ensemble, remains: &[Remains]) -> Result<Vec<Str
     Ok(faults)
 }
 
-/// How often Java members found their tree to be another than the leader's. Each counts since it was started.
+/// How often members found their tree to be another than the leader's. Each counts since it was started.
 ///
-/// None may, but while it joins a Java leader: that one sends its tree while it changes, and what is in it already
-/// afterwards once more, which counts as difference until the learner has caught up.
+/// None may, but a Java member while it joins a Java leader: that one sends its tree while it changes, and what is in it
+/// already afterwards once more, which counts as difference until the learner has caught up.
 #[derive(Debug, Default)]
 pub(super) struct Digests {
     counts: BTreeMap<u8, i64>,
@@ -89,7 +90,7 @@ impl Digests {
         self.look(ensemble, |member, count| {
             let before = last.get(&member.sid()).copied().filter(|before| *before <= count);
             let is_new = count > before.unwrap_or(0);
-            is_new && !by_java && !logs::mismatched_while_loading(member)
+            is_new && (!is_java(member) || !by_java && !logs::mismatched_while_loading(member))
         })
     }
 
@@ -167,8 +168,22 @@ pub(super) fn on_disk(
         .map(|member| member.folder().to_owned())
         .collect();
     let dumps = loader.dump(context, JavaVersion::Maven39, properties, &directories)?;
-    let dumps: Vec<Dump> = dumps.into_iter().map(|dump| dump.without(OWN)).collect();
     let mut faults = Vec::new();
+    let mut cleaned: Vec<Dump> = Vec::new();
+    for (member, dump) in ensemble.members().iter().zip(dumps) {
+        let dump = dump.without(OWN);
+        if !log_file::has_repeats(&member.data().join("version-2"))? {
+            cleaned.push(dump);
+            continue;
+        }
+        // A Java follower of 3.8 that fails while it joins writes what it was sent again at its next try. Whoever loads that
+        // finds other trees on the way, and the right one in the end.
+        cleaned.push(dump.without_mismatches());
+        if member.program() == Product::Zebu {
+            faults.push(format!("a transaction stands twice in the log of {}", member.name()));
+        }
+    }
+    let dumps = cleaned;
     let names: Vec<String> = ensemble.members().iter().map(|member| member.name()).collect();
     for (name, dump) in names.iter().zip(&dumps) {
         faults.extend(dump.fault(true).map(|fault| format!("the disk of {name}: {fault}")));

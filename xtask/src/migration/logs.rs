@@ -58,6 +58,11 @@ const TOLERATED: &[Tolerated] = &[
         _reason: "the same, told once more",
     },
     Tolerated {
+        line: "NIOServerCnxn - Error sending data synchronously",
+        next: "java.nio.channels.AsynchronousCloseException",
+        _reason: "a four-letter word of this program was asked while the server ended its role",
+    },
+    Tolerated {
         line: "DataTree - First digest mismatch on txn",
         next: "",
         _reason: "the counter is judged, with more care than a line allows",

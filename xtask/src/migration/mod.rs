@@ -1,7 +1,14 @@
 //! `cargo xtask migrate`: zebu and Java servers in one ensemble, and ensembles that go from one to the other.
 //!
-//! [`matrix`] puts both into one ensemble and kills them; [`kinds`] is the client that makes use of everything;
-//! [`agreement`] is what all members must agree on in the end.
+//! | Module | What it is |
+//! |---|---|
+//! | [`matrix`] | ensembles of both kinds, with observers or without, whose members are killed in turn |
+//! | [`ways`] | learners of one kind that a leader of the other brings up to date in every way there is |
+//! | [`live`] | Java becomes zebu and goes back, one server at a time under load |
+//! | [`kinds`], [`roaming`] | the client that makes use of everything, and the session that it carries about |
+//! | [`agreement`], [`logs`] | what all members must agree on in the end, and what they must not have said |
+//!
+//! What it shows is told to users in `docs/migration.md`.
 
 mod agreement;
 mod kinds;
