@@ -24,6 +24,7 @@ use crate::ensemble::{Ensemble, Place, Setup};
 use crate::interop::datadir::dump::{self, Loader};
 use crate::java::{JavaOptions, JavaVersion};
 use crate::ports;
+use crate::process;
 use crate::random::Random;
 use crate::server::Product;
 
@@ -203,6 +204,24 @@ impl Case {
             })
     }
 
+    /// Waits until the leader has as many observers of its own as it must have: none if followers have them.
+    fn await_observers(&self, ensemble: &Ensemble) -> Result<()> {
+        let expected = if self.masters { 0 } else { self.programs.len() - VOTERS };
+        let deadline = Instant::now() + SERVES_WITHIN;
+        loop {
+            let answer = process::four_letter_word(ensemble.members()[VOTERS - 1].client(), "mntr")?;
+            let found = agreement::counter(&answer, "zk_synced_observers");
+            if found == i64::try_from(expected).ok() {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "{expected} observers should learn from the leader, and it says {found:?}"
+            );
+            thread::sleep(POLL);
+        }
+    }
+
     /// What the members are started with, and where.
     fn layout(&self) -> Result<(Setup, Vec<Place>)> {
         let count = u16::try_from(self.programs.len())?;
@@ -228,6 +247,9 @@ impl Case {
         dir: &Path,
     ) -> Result<(Vec<Remains>, Vec<String>)> {
         start_led_by(ensemble, VOTERS - 1)?;
+        if self.programs.len() > VOTERS {
+            self.await_observers(ensemble)?;
+        }
         let histories = dir.join("histories");
         fs::create_dir_all(&histories).with_context(|| format!("cannot make {}", histories.display()))?;
         let mut random = Random::new(seed);
