@@ -32,6 +32,7 @@ pub use connection::{Answered, Close, ConnId, Connection, Outputs};
 pub use container::ContainerConfig;
 pub use log_batch::LogBatch;
 pub use node::learn::{AppendError, Forward};
+pub use node::reconfig::{Membership, ReconfigRefusal};
 pub use node::{Abandoned, Divergence, LearnerKey, Node, NodeConfig, NodeRole, Now, PendingConnect};
 pub use output::{Chunk, Mark, Rope};
 pub use read::{After, Reader, Replica, WatchAccess};

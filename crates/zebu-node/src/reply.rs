@@ -3,7 +3,7 @@
 use zebu_proto::client::{MultiHeader, ReplyHeader};
 use zebu_proto::jute::Write;
 use zebu_proto::txn::{CreateTxn, CreateTxnKind, Txn};
-use zebu_proto::{Stat, Xid, Zxid};
+use zebu_proto::{Stat, ValueRef, Xid, Zxid};
 use zebu_tree::Outcome;
 
 use crate::output::Rope;
@@ -30,6 +30,11 @@ fn encode_body(txn: &Txn, outcome: &Outcome, out: &mut Rope) {
                 encode_element(element, outcome, out);
             }
             MultiHeader::END.encode(out);
+        }
+        // As getData does.
+        (Txn::Reconfig { data, .. }, Outcome::Stat(stat)) => {
+            out.value(ValueRef::Shared(data));
+            stat.encode(out);
         }
         (Txn::Create(create), Outcome::Stat(stat)) => encode_created(create, stat, out),
         (_, Outcome::Stat(stat)) => stat.encode(out),

@@ -205,7 +205,7 @@ pub(crate) fn guarded(
     })
 }
 
-fn bind(listen: Listen, backlog: Option<u32>) -> Result<TcpListener, StartError> {
+pub(crate) fn bind(listen: Listen, backlog: Option<u32>) -> Result<TcpListener, StartError> {
     let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, listen.port));
     match listen.host {
         Some(host) => bind_to(SocketAddr::from((host, listen.port)), backlog),
@@ -300,6 +300,7 @@ pub(crate) fn node_config(config: &Config) -> NodeConfig {
         local_sessions: config.sessions.local,
         local_session_upgrading: config.sessions.local_upgrading,
         reconfig_enabled: config.ensemble.reconfig_enabled,
+        standalone_enabled: config.ensemble.standalone_enabled,
         containers: ContainerConfig {
             check_interval_ms: u64::from(container.check_interval_ms),
             per_minute_max: u64::from(container.max_per_minute),

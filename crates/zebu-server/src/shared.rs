@@ -9,6 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use zebu_node::auth::AuthConfig;
 use zebu_node::{ConnId, PendingConnect, Replica, WatchAccess, WatchTable};
+use zebu_proto::quorum::{QuorumConfig, Role};
 use zebu_proto::{Id, Millis, Zxid};
 use zebu_store::Store;
 
@@ -126,6 +127,10 @@ pub(crate) struct Shared {
     pub(crate) words: WordDesk,
     /// Where clients connect; known once the socket is bound.
     pub(crate) client_address: OnceLock<std::net::SocketAddr>,
+    /// The ensemble as it is: the committed configuration, and this server's part in it.
+    pub(crate) membership: RwLock<CurrentMembership>,
+    /// Where clients are to be served from now on.
+    pub(crate) new_client_port: NewClientPort,
     role: AtomicU8,
     tree_generation: AtomicU64,
     is_stopping: AtomicBool,
@@ -134,6 +139,38 @@ pub(crate) struct Shared {
 }
 
 /// The table of watches behind its lock.
+/// The ensemble as it is.
+#[derive(Clone, Debug)]
+pub(crate) struct CurrentMembership {
+    /// The committed configuration.
+    pub(crate) config: Arc<QuorumConfig>,
+    /// Whether this server observes.
+    pub(crate) is_observer: bool,
+}
+
+/// A socket that is to take the place of the one at which clients are served.
+#[derive(Default)]
+pub(crate) struct NewClientPort {
+    listener: Mutex<Option<std::net::TcpListener>>,
+    is_there: tokio::sync::Notify,
+}
+
+impl NewClientPort {
+    pub(crate) fn put(&self, listener: std::net::TcpListener) {
+        *self.listener.lock() = Some(listener);
+        self.is_there.notify_one();
+    }
+
+    pub(crate) async fn wait(&self) -> std::net::TcpListener {
+        loop {
+            if let Some(listener) = self.listener.lock().take() {
+                return listener;
+            }
+            self.is_there.notified().await;
+        }
+    }
+}
+
 pub(crate) struct Watches(pub(crate) Mutex<WatchTable<ConnHandle>>);
 
 impl WatchAccess<ConnHandle> for Watches {
@@ -146,6 +183,10 @@ impl Shared {
     #[allow(clippy::too_many_arguments, reason = "one call site")]
     pub(crate) fn new(config: Config, auth: AuthConfig, clock: Clock, store: Store, replica: Replica) -> Self {
         let hash_seed = replica.tree().settings().hash_seed;
+        let membership = CurrentMembership {
+            config: Arc::new(config.ensemble.membership.clone()),
+            is_observer: config.ensemble.role == Role::Observer,
+        };
         let limits = Limits::new(&config.limits, &config.request_throttle);
         let connection_throttle = ConnectionThrottle::new(&config.connection_throttle, hash_seed);
         let frame_bytes_max = config.limits.jute_max_buffer_bytes as usize;
@@ -170,6 +211,8 @@ impl Shared {
             trace_mask: AtomicI64::new(TRACE_MASK),
             words: WordDesk::new(),
             client_address: OnceLock::new(),
+            membership: RwLock::new(membership),
+            new_client_port: NewClientPort::default(),
             role: AtomicU8::new(ServerRole::Standalone as u8),
             tree_generation: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),

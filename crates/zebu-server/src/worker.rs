@@ -143,7 +143,7 @@ impl Worker {
 
     async fn accept(self, listener: TcpListener, workers: Vec<UnboundedSender<Accepted>>) {
         let _guard = PanicGuard(self.shared.clone());
-        let listener = match tokio::net::TcpListener::from_std(listener) {
+        let mut listener = match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => listener,
             Err(error) => {
                 tracing::error!(%error, "the client port cannot be served");
@@ -156,6 +156,13 @@ impl Worker {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
+                moved = self.shared.new_client_port.wait() => {
+                    match tokio::net::TcpListener::from_std(moved) {
+                        Ok(moved) => listener = moved,
+                        Err(error) => tracing::error!(%error, "the client port stays where it is"),
+                    }
+                    continue;
+                }
                 _ = end.wait_for(Option::is_some) => return,
             };
             match accepted {

@@ -154,6 +154,15 @@ impl Pending {
         self.record(settings, context, Ok(Txn::CreateSession { timeout_ms }))
     }
 
+    /// Makes the transaction that changes the ensemble's configuration to this text, if the client may write it.
+    ///
+    /// Source: `PrepRequestProcessor.pRequest2Txn`, `ZooDefs.CONFIG_NODE`.
+    pub fn reconfig(&mut self, tree: &Tree, context: &RequestContext<'_>, text: &[u8]) -> TxnRecord {
+        self.begin();
+        let prepared = self.change_config(tree, context, text);
+        self.record(tree.settings(), context, prepared)
+    }
+
     /// Makes the transaction that removes a container or a node whose time is over, if it is still to be removed.
     pub fn delete_container(&mut self, tree: &Tree, context: &RequestContext<'_>, path: &str) -> TxnRecord {
         self.begin();
@@ -508,6 +517,26 @@ impl Pending {
             path: path.to_owned(),
             data,
             version,
+        })
+    }
+
+    fn change_config(&mut self, tree: &Tree, context: &RequestContext<'_>, text: &[u8]) -> Prepared {
+        let node = self.node(tree, CONFIG).ok_or(ErrorCode::NoNode)?;
+        check(
+            access::permits(&node.acl, Perms::WRITE, context.ids, tree.settings()),
+            ErrorCode::NoAuth,
+        )?;
+        let mut after = node.clone();
+        after.stat.version = -1;
+        after.stat.mzxid = context.zxid;
+        after.stat.mtime = context.time.0;
+        after.data_len = text.len();
+        after.digest_prefix = digest::prefix(CONFIG, text);
+        self.replace(context.zxid, CONFIG, &node, after);
+        Ok(Txn::Reconfig {
+            path: CONFIG.to_owned(),
+            data: Value::from_option(Some(text)),
+            version: -1,
         })
     }
 

@@ -191,6 +191,26 @@ impl Election {
         self.count(now)
     }
 
+    /// The configurations have changed.
+    pub fn set_members(&mut self, members: Members) {
+        self.members = members;
+    }
+
+    /// A server that lost its leader by a change of the configuration goes with the one that was named with it. That one
+    /// may not know or not be able to: then there is an election as always.
+    ///
+    /// Source: `QuorumPeer.updateVote`.
+    pub fn follow_named(&mut self, leader: Sid, standing: Standing) -> Decision {
+        self.standing = standing;
+        self.looking = None;
+        self.decided.vote = Vote {
+            leader,
+            zxid: standing.last_zxid,
+            peer_epoch: i64::from(standing.current_epoch.0),
+        };
+        self.decide()
+    }
+
     /// The epoch of the leader that this server now follows, or has become, is part of its vote from here on: so the
     /// votes of all members stay comparable. Source: `QuorumPeer.updateElectionVote`.
     pub fn epoch_established(&mut self, epoch: Epoch) {

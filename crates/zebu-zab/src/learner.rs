@@ -6,8 +6,10 @@
 //! that of anything proposed since.
 
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use zebu_proto::quorum::QuorumConfig;
 use zebu_proto::{Epoch, Millis, Sid, Zxid};
 
 use crate::history::{Proposal, RecentHistory, follows};
@@ -44,6 +46,15 @@ pub enum LearnerEffect {
     Append(Proposal),
     /// Everything up to here is committed: apply it.
     Commit(Zxid),
+    /// A configuration was proposed: it is to be durable before anything that comes later.
+    See(Arc<QuorumConfig>),
+    /// A configuration is committed.
+    Activate {
+        /// The configuration.
+        config: Arc<QuorumConfig>,
+        /// The server that is meant to lead with it, if anybody said so.
+        leader: Option<Sid>,
+    },
     /// The history is that of an established leader: serve.
     Serve(Epoch),
     /// The connection is to be ended and another leader looked for; the text says why.
@@ -92,6 +103,15 @@ pub struct Identity {
     pub is_observer: bool,
 }
 
+/// A proposal that changes the configuration.
+#[derive(Debug)]
+struct Reconfig {
+    zxid: Zxid,
+    config: Arc<QuorumConfig>,
+    /// Who is meant to lead, once it is committed.
+    leader: Option<Sid>,
+}
+
 /// A server that follows or observes, or is about to.
 #[derive(Debug)]
 pub struct Learner {
@@ -118,6 +138,10 @@ pub struct Learner {
     history_end: Zxid,
     /// The last that the leader said is committed.
     committed: Zxid,
+    /// The configuration that the leader had seen last when it sent the history.
+    leaders_config: Option<Arc<QuorumConfig>>,
+    /// Proposals that change the configuration and are not applied.
+    reconfigs: VecDeque<Reconfig>,
     /// What is durable.
     flushed: Zxid,
     /// The last that was acknowledged by itself.
@@ -157,6 +181,8 @@ impl Learner {
             history,
             is_snapshot_pending: false,
             wants_snapshot: false,
+            leaders_config: None,
+            reconfigs: VecDeque::new(),
             pending: VecDeque::new(),
             appended: 0,
             #[cfg(feature = "faults")]
@@ -266,6 +292,16 @@ impl Learner {
                 self.proposal(Proposal { zxid, txn }, out);
             }
             (ToLearner::Commit { zxid }, stage) if stage.takes_proposals() => self.commit(zxid, out),
+            (ToLearner::CommitAndActivate { zxid, leader }, stage) if stage.takes_proposals() => {
+                self.name_leader(zxid, leader);
+                self.commit(zxid, out);
+            }
+            (ToLearner::InformAndActivate { zxid, leader, txn }, stage) if stage.takes_proposals() => {
+                if self.proposal(Proposal { zxid, txn }, out) {
+                    self.name_leader(zxid, leader);
+                    self.commit(zxid, out);
+                }
+            }
             (ToLearner::Inform { zxid, txn }, stage) if stage.takes_proposals() => {
                 if self.proposal(Proposal { zxid, txn }, out) {
                     self.commit(zxid, out);
@@ -367,6 +403,7 @@ impl Learner {
         self.flushed = zxid;
         self.acked = zxid;
         self.pending.clear();
+        self.reconfigs.clear();
         self.appended = 0;
     }
 
@@ -395,6 +432,9 @@ impl Learner {
 
     fn append_up_to(&mut self, last: Zxid, out: &mut Effects) {
         while let Some(proposal) = self.pending.get(self.appended).filter(|next| next.zxid <= last) {
+            if let Some(reconfig) = self.reconfigs.iter().find(|reconfig| reconfig.zxid == proposal.zxid) {
+                out.push(LearnerEffect::See(reconfig.config.clone()));
+            }
             out.push(LearnerEffect::Append(proposal.clone()));
             self.appended += 1;
         }
@@ -432,6 +472,48 @@ impl Learner {
                 self.appended -= 1;
             }
             out.push(LearnerEffect::Commit(zxid));
+            if let Some(Reconfig { config, leader, .. }) = self.reconfigs.pop_front_if(|reconfig| reconfig.zxid == zxid)
+            {
+                out.push(LearnerEffect::Activate { config, leader });
+            }
+        }
+    }
+
+    // The configuration.
+
+    /// The transaction of the proposal that comes next changes the configuration.
+    pub fn reconfig_proposed(&mut self, zxid: Zxid, config: Arc<QuorumConfig>) {
+        if zxid > self.last {
+            self.reconfigs.push_back(Reconfig {
+                zxid,
+                config,
+                leader: None,
+            });
+        }
+    }
+
+    /// With the `NEWLEADER` that comes next the leader says which configuration it has seen last.
+    pub fn config_of_leader(&mut self, config: Arc<QuorumConfig>) {
+        if self.stage == Stage::Syncing {
+            self.leaders_config = Some(config);
+        }
+    }
+
+    fn name_leader(&mut self, zxid: Zxid, leader: Sid) {
+        if let Some(reconfig) = self.reconfigs.iter_mut().find(|reconfig| reconfig.zxid == zxid) {
+            reconfig.leader = Some(leader);
+        }
+    }
+
+    /// What the leader had seen last was agreed on with the history, unless its proposal is still under way: then the
+    /// reference takes it for committed too early.
+    fn activate_leaders(&mut self, out: &mut Effects) {
+        let Some(config) = self.leaders_config.take() else {
+            return;
+        };
+        let is_under_way = |reconfig: &Reconfig| reconfig.config.version == config.version;
+        if !self.reconfigs.iter().any(is_under_way) {
+            out.push(LearnerEffect::Activate { config, leader: None });
         }
     }
 
@@ -441,6 +523,8 @@ impl Learner {
             return self.leave("the leader's epoch has changed", out);
         }
         self.history_end = self.last;
+        // What the history held and is committed came to its end long ago: the leader's configuration is as new.
+        self.reconfigs.retain(|reconfig| reconfig.zxid > self.committed);
         if self.last.epoch() > self.own.current_epoch {
             out.push(LearnerEffect::AnnounceEpoch(epoch));
         }
@@ -469,6 +553,9 @@ impl Learner {
     fn check_logged(&mut self, out: &mut Effects) {
         if self.stage == Stage::Logging && self.flushed >= self.history_end {
             self.stage = Stage::SavingCurrent;
+            if let Some(config) = &self.leaders_config {
+                out.push(LearnerEffect::See(config.clone()));
+            }
             out.push(LearnerEffect::SaveCurrentEpoch(self.epoch));
         }
     }
@@ -497,6 +584,7 @@ impl Learner {
     fn serve(&mut self, out: &mut Effects) {
         self.stage = Stage::Broadcast;
         self.acknowledge_history(out);
+        self.activate_leaders(out);
         self.apply(out);
         out.push(LearnerEffect::Serve(self.epoch));
     }
@@ -755,6 +843,93 @@ mod tests {
                 last_zxid: NO_HISTORY,
                 current_epoch: None
             }))
+        );
+    }
+
+    fn config(version: Zxid) -> Arc<QuorumConfig> {
+        Arc::new(QuorumConfig {
+            version: zebu_proto::quorum::ConfigVersion(version.0),
+            ..QuorumConfig::default()
+        })
+    }
+
+    fn activate(version: Zxid, leader: Option<Sid>) -> LearnerEffect {
+        let config = config(version);
+        LearnerEffect::Activate { config, leader }
+    }
+
+    /// H-3 of the reference: the commit of what was proposed before `NEWLEADER` may come behind it.
+    #[test]
+    fn scenario_11_a_change_is_seen_when_it_is_logged_and_in_force_when_it_is_applied() {
+        let mut follower = Follower::new();
+        let change = zxid(1, 6);
+        follower.hear(ToLearner::Diff { zxid: change });
+        follower.learner.reconfig_proposed(change, config(change));
+        assert_eq!(follower.hear(proposal(change)), vec![]);
+        follower.learner.config_of_leader(config(change));
+        let logged = follower.hear(ToLearner::NewLeader { epoch: Epoch(2) });
+        assert_eq!(logged[..2], [LearnerEffect::See(config(change)), append(change)]);
+        follower.learner.flushed(change, &mut follower.out);
+        follower.learner.current_epoch_saved(Millis(2), &mut follower.out);
+        follower.out.clear();
+        follower.hear(ToLearner::CommitAndActivate {
+            zxid: change,
+            leader: Sid(9),
+        });
+        let served = follower.hear(ToLearner::UpToDate);
+        let expected = [
+            LearnerEffect::Commit(change),
+            activate(change, Some(Sid(9))),
+            LearnerEffect::Serve(Epoch(2)),
+        ];
+        assert_eq!(served[1..], expected);
+    }
+
+    /// The reference takes it for committed.
+    #[test]
+    fn the_leaders_configuration_is_not_in_force_while_its_proposal_is_under_way() {
+        let mut follower = Follower::new();
+        let change = zxid(2, 1);
+        follower.hear(ToLearner::Diff { zxid: zxid(1, 5) });
+        follower.learner.reconfig_proposed(change, config(change));
+        follower.hear(proposal(change));
+        follower.learner.config_of_leader(config(change));
+        follower.hear(ToLearner::NewLeader { epoch: Epoch(2) });
+        follower.learner.flushed(change, &mut follower.out);
+        follower.learner.current_epoch_saved(Millis(2), &mut follower.out);
+        follower.out.clear();
+        assert_eq!(
+            follower.hear(ToLearner::UpToDate)[1..],
+            [LearnerEffect::Serve(Epoch(2))]
+        );
+        let commit = ToLearner::Commit { zxid: change };
+        assert_eq!(
+            follower.hear(commit),
+            vec![LearnerEffect::Commit(change), activate(change, None)]
+        );
+    }
+
+    /// It takes the place of one that this server has seen and the leader does not know.
+    #[test]
+    fn the_leaders_configuration_is_kept_with_its_history_and_in_force_with_its_epoch() {
+        let mut follower = Follower::new();
+        follower.hear(ToLearner::Diff { zxid: zxid(1, 5) });
+        let config_zxid = zxid(2, 0);
+        follower.learner.config_of_leader(config(config_zxid));
+        let kept = follower.hear(ToLearner::NewLeader { epoch: Epoch(2) });
+        assert_eq!(
+            kept,
+            vec![
+                LearnerEffect::See(config(config_zxid)),
+                LearnerEffect::SaveCurrentEpoch(Epoch(2))
+            ]
+        );
+        follower.learner.current_epoch_saved(Millis(2), &mut follower.out);
+        follower.out.clear();
+        let served = follower.hear(ToLearner::UpToDate);
+        assert_eq!(
+            served[1..],
+            [activate(config_zxid, None), LearnerEffect::Serve(Epoch(2))]
         );
     }
 }

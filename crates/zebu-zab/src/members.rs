@@ -2,9 +2,10 @@
 
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use zebu_proto::Sid;
-use zebu_proto::quorum::QuorumConfig;
+use zebu_proto::quorum::{MemberAddress, QuorumConfig, Role};
 
 /// The configuration that is committed, and the one that was proposed last, if that is newer: what is decided while both
 /// exist needs quorums of both.
@@ -12,16 +13,65 @@ use zebu_proto::quorum::QuorumConfig;
 pub struct Members {
     committed: Arc<QuorumConfig>,
     last_seen: Option<Arc<QuorumConfig>>,
+    /// Whether they may change.
+    is_dynamic: bool,
 }
 
 impl Members {
-    /// Members that no reconfiguration is about to change.
+    /// Members that no reconfiguration ever changes.
     #[must_use]
     pub const fn new(committed: Arc<QuorumConfig>) -> Self {
         Self {
             committed,
             last_seen: None,
+            is_dynamic: false,
         }
+    }
+
+    /// Members that may change while the servers run (`reconfigEnabled`), with the newest change that is not known to be
+    /// committed, if there is one.
+    #[must_use]
+    pub fn dynamic(committed: Arc<QuorumConfig>, last_seen: Option<Arc<QuorumConfig>>) -> Self {
+        let mut members = Self {
+            committed,
+            last_seen: None,
+            is_dynamic: true,
+        };
+        if let Some(last_seen) = last_seen {
+            members.see(last_seen);
+        }
+        members
+    }
+
+    /// Whether they may change while the servers run.
+    #[must_use]
+    pub const fn is_dynamic(&self) -> bool {
+        self.is_dynamic
+    }
+
+    /// Whether there is a configuration that is not known to be committed.
+    #[must_use]
+    pub const fn is_changing(&self) -> bool {
+        self.last_seen.is_some()
+    }
+
+    /// Takes the configuration that was proposed last, as the history tells that this server logs, in the place of another
+    /// one that is not committed.
+    pub fn see(&mut self, config: Arc<QuorumConfig>) {
+        self.last_seen = Some(config).filter(|config| config.version > self.committed.version);
+    }
+
+    /// A configuration is committed; returns the one before. `None`: it is known already, or a newer one is.
+    pub fn activate(&mut self, config: Arc<QuorumConfig>) -> Option<Arc<QuorumConfig>> {
+        if config.version <= self.committed.version {
+            return None;
+        }
+        let before = core::mem::replace(&mut self.committed, config);
+        self.last_seen = self
+            .last_seen
+            .take()
+            .filter(|seen| seen.version > self.committed.version);
+        Some(before)
     }
 
     /// The committed configuration.
@@ -67,10 +117,16 @@ impl Members {
     pub fn all_quorums(&self, has: impl Fn(Sid) -> bool) -> bool {
         self.configs().all(|config| config.contains_quorum_where(&has))
     }
+}
 
-    /// Whether those for whom `has` holds are a quorum of the committed configuration.
-    #[must_use]
-    pub fn committed_quorum(&self, has: impl Fn(Sid) -> bool) -> bool {
-        self.committed.contains_quorum_where(&has)
-    }
+/// Whether a server votes in both configurations, and other servers reach it at the same addresses.
+pub(crate) fn stays_voter(sid: Sid, before: &QuorumConfig, after: &QuorumConfig) -> bool {
+    let addresses = |config: &QuorumConfig| {
+        let member = config
+            .members
+            .get(&sid)
+            .filter(|member| member.role == Role::Participant);
+        member.map(|member| member.addresses.iter().map(MemberAddress::quorum).collect::<Vec<_>>())
+    };
+    addresses(before).is_some_and(|before| addresses(after) == Some(before))
 }

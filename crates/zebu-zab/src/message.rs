@@ -41,10 +41,26 @@ pub enum ToLearner {
         /// The transaction.
         zxid: Zxid,
     },
+    /// `COMMITANDACTIVATE`: a new configuration is committed.
+    CommitAndActivate {
+        /// The transaction.
+        zxid: Zxid,
+        /// Who is meant to lead with it.
+        leader: Sid,
+    },
     /// `INFORM`: a transaction that is committed, for an observer.
     Inform {
         /// The transaction.
         zxid: Zxid,
+        /// Its bytes.
+        txn: Bytes,
+    },
+    /// `INFORMANDACTIVATE`: a new configuration, for an observer.
+    InformAndActivate {
+        /// The transaction.
+        zxid: Zxid,
+        /// Who is meant to lead with it.
+        leader: Sid,
         /// Its bytes.
         txn: Bytes,
     },

@@ -3,19 +3,20 @@
 //! Source: `org.apache.zookeeper.server.quorum.QuorumPeer.run`.
 
 use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use zebu_proto::quorum::PeerState;
+use zebu_proto::quorum::{PeerState, QuorumConfig};
 use zebu_proto::{Epoch, Millis, Sid, Zxid};
 
 use crate::election::{Decision, Election, ElectionTimes, Notification, Outgoing, Standing};
 use crate::history::{LogPart, Proposal, RecentHistory};
 use crate::leader::{Leader, LeaderEffect, LearnerId, LogRead, OwnHistory, SyncId, Times};
 use crate::learner::{Identity, Learner, LearnerEffect};
-use crate::members::Members;
+use crate::members::{Members, stays_voter};
 use crate::message::{ToLeader, ToLearner};
 
-/// What never changes while a server runs.
+/// What a server starts with.
 #[derive(Clone, Debug)]
 pub struct PeerConfig {
     /// Its id.
@@ -43,6 +44,12 @@ pub enum Effect {
     Learn(LearnerEffect),
     /// Open the quorum port: this server may become the leader.
     Open,
+    /// A configuration was proposed. Make it durable as the one that was seen last, in the place of another one, before
+    /// anything that comes later is, and be ready to talk to its members.
+    See(Arc<QuorumConfig>),
+    /// A configuration is committed: make it durable, and be with its members. What became of this server's part in it is
+    /// known by then ([`Peer::is_observer`]).
+    Activate(Arc<QuorumConfig>),
     /// This server has no role any more. Stop serving, end all connections on the quorum port, make durable what was
     /// appended, and apply all of it; then call [`Peer::settled`]. Epochs that are still to be saved either are saved
     /// before that, or never.
@@ -71,6 +78,8 @@ pub struct Peer {
     election: Election,
     own: OwnHistory,
     role: Role,
+    /// Who is meant to lead with the configuration that has just come into force.
+    named: Option<Sid>,
     /// While this server is elected and does not lead yet: voters that have said since that they are not with it.
     elsewhere: BTreeSet<Sid>,
     is_untrusted: bool,
@@ -120,6 +129,7 @@ impl Peer {
             config,
             own,
             role: Role::Settling(Some(recent)),
+            named: None,
             elsewhere: BTreeSet::new(),
             reads_log: false,
             #[cfg(feature = "faults")]
@@ -147,6 +157,18 @@ impl Peer {
     #[must_use]
     pub const fn state(&self) -> PeerState {
         self.election.state()
+    }
+
+    /// The configurations.
+    #[must_use]
+    pub const fn members(&self) -> &Members {
+        &self.config.members
+    }
+
+    /// Whether this server observes, by the newest configuration in force.
+    #[must_use]
+    pub const fn is_observer(&self) -> bool {
+        self.config.is_observer
     }
 
     /// The leader, if this is one.
@@ -227,15 +249,26 @@ impl Peer {
         // A history that was taken over, in part perhaps, before its epoch could be saved is one of its last epoch.
         self.own.current_epoch = self.own.current_epoch.max(last_zxid.epoch());
         self.role = Role::Looking(history);
-        const UNTRUSTED: Zxid = Zxid(-1);
-        let standing = Standing {
-            last_zxid: if self.is_untrusted { UNTRUSTED } else { last_zxid },
-            current_epoch: self.own.current_epoch,
-            is_observer: self.config.is_observer,
-        };
+        let standing = self.standing();
+        if let Some(leader) = self.named.take() {
+            return self.elect(now, out, |election, _, _| Some(election.follow_named(leader, standing)));
+        }
         self.elect(now, out, |election, now, notifications| {
             election.look(standing, now, notifications)
         });
+    }
+
+    const fn standing(&self) -> Standing {
+        const UNTRUSTED: Zxid = Zxid(-1);
+        Standing {
+            last_zxid: if self.is_untrusted {
+                UNTRUSTED
+            } else {
+                self.own.last_zxid
+            },
+            current_epoch: self.own.current_epoch,
+            is_observer: self.config.is_observer,
+        }
     }
 
     /// Another server says something on the election port.
@@ -382,6 +415,11 @@ impl Peer {
                     self.election.epoch_established(epoch);
                     out.push(Effect::Lead(effect));
                 }
+                LeaderEffect::See(config) => self.see(config, out),
+                LeaderEffect::Activate { config, leader } => {
+                    self.activate(config, out);
+                    self.named = Some(leader).filter(|leader| *leader != self.config.sid);
+                }
                 effect => out.push(Effect::Lead(effect)),
             }
         }
@@ -399,12 +437,19 @@ impl Peer {
 
     /// The connection of a learner is gone.
     pub fn learner_lost(&mut self, id: LearnerId, out: &mut Effects) {
-        self.lead(out, |leader, _| leader.lost(id));
+        self.lead(out, |leader, effects| leader.lost(id, effects));
     }
 
     /// Proposes a transaction; only an established leader is asked to. See [`Leader::propose`].
     pub fn propose(&mut self, proposal: Proposal, now: Millis, out: &mut Effects) {
         self.lead(out, |leader, effects| leader.propose(proposal, now, effects));
+    }
+
+    /// Proposes a change of the configuration: see [`Leader::propose_reconfig`].
+    pub fn propose_reconfig(&mut self, proposal: Proposal, config: Arc<QuorumConfig>, now: Millis, out: &mut Effects) {
+        self.lead(out, |leader, effects| {
+            leader.propose_reconfig(proposal, config, now, effects)
+        });
     }
 
     /// What is to be read from the log now, if anything: see [`Leader::next_log_read`].
@@ -438,6 +483,7 @@ impl Peer {
             return;
         };
         let mut effects = Vec::new();
+        let leader = learner.leader();
         act(learner, &mut effects);
         for effect in effects {
             match effect {
@@ -445,12 +491,41 @@ impl Peer {
                     self.settle(why, out);
                     return;
                 }
+                LearnerEffect::See(config) => self.see(config, out),
+                LearnerEffect::Activate { config, leader: named } => {
+                    let before = self.config.members.committed().clone();
+                    let is_other_role = self.activate(config, out);
+                    let after = self.config.members.committed();
+                    if Arc::ptr_eq(&before, after) || before.has_same_servers(after) {
+                        continue;
+                    }
+                    let is_other_leader =
+                        named.map_or_else(|| !stays_voter(leader, &before, after), |named| named != leader);
+                    if is_other_role || is_other_leader {
+                        self.named = named.filter(|_| is_other_leader);
+                        return self.settle("its role or its leader changes with the new configuration", out);
+                    }
+                }
                 LearnerEffect::Serve(epoch) => {
                     self.election.epoch_established(epoch);
                     out.push(Effect::Learn(effect));
                 }
                 effect => out.push(Effect::Learn(effect)),
             }
+        }
+    }
+
+    /// The leader's next proposal changes the configuration: see [`Learner::reconfig_proposed`].
+    pub fn reconfig_proposed(&mut self, zxid: Zxid, config: Arc<QuorumConfig>) {
+        if let (Role::Learning(learner), true) = (&mut self.role, self.config.members.is_dynamic()) {
+            learner.reconfig_proposed(zxid, config);
+        }
+    }
+
+    /// The leader's next packet is `NEWLEADER` with this configuration: see [`Learner::config_of_leader`].
+    pub fn config_of_leader(&mut self, config: Arc<QuorumConfig>) {
+        if let (Role::Learning(learner), true) = (&mut self.role, self.config.members.is_dynamic()) {
+            learner.config_of_leader(config);
         }
     }
 
@@ -474,6 +549,51 @@ impl Peer {
         if matches!(self.role, Role::Leading(_) | Role::Learning(_)) {
             self.settle(why, out);
         }
+    }
+
+    // The configuration.
+
+    fn see(&mut self, config: Arc<QuorumConfig>, out: &mut Effects) {
+        if self.config.members.last_seen().version == config.version {
+            return;
+        }
+        self.config.members.see(config.clone());
+        self.election.set_members(self.config.members.clone());
+        out.push(Effect::See(config));
+    }
+
+    /// A configuration is committed; returns whether this server's role is another one in it.
+    ///
+    /// Source: `QuorumPeer.processReconfig`, `updateLearnerType`.
+    fn activate(&mut self, config: Arc<QuorumConfig>, out: &mut Effects) -> bool {
+        if self.config.members.activate(config.clone()).is_none() {
+            return false;
+        }
+        self.election.set_members(self.config.members.clone());
+        // Who is in no configuration any more goes on as a follower whose vote does not count.
+        let member = config.members.get(&self.config.sid);
+        let is_observer = member.is_some_and(|member| member.role == zebu_proto::quorum::Role::Observer);
+        let was_observer = core::mem::replace(&mut self.config.is_observer, is_observer);
+        out.push(Effect::Activate(config));
+        was_observer != is_observer
+    }
+
+    /// A server without a leader hears of a newer configuration that is in force: it looks for one with that.
+    ///
+    /// Source: `FastLeaderElection.WorkerReceiver`.
+    pub fn config_heard(&mut self, config: Arc<QuorumConfig>, now: Millis, out: &mut Effects) {
+        if !self.config.members.is_dynamic() || !matches!(self.role, Role::Looking(_)) {
+            return;
+        }
+        let before = self.config.members.committed().clone();
+        self.activate(config, out);
+        if before.has_same_servers(self.config.members.committed()) {
+            return;
+        }
+        let standing = self.standing();
+        self.elect(now, out, |election, now, notifications| {
+            election.look(standing, now, notifications)
+        });
     }
 
     fn settle(&mut self, why: &'static str, out: &mut Effects) {

@@ -8,6 +8,7 @@ use zebu_tree::RequestContext;
 
 use super::clients::{Asker, What};
 use super::local::makes_ephemeral;
+use super::reconfig::Change;
 use super::{LearnerKey, Node, NodeRole, Now, Owner, PendingConnect, refuse};
 use crate::connection::{Connection, Outputs};
 use crate::read::Replica;
@@ -87,14 +88,22 @@ impl<C: Connection> Node<C> {
         let may_write = is_live || request.as_ref().is_ok_and(owns_nothing) && self.may_be_local(session);
         let context = self.context(session, xid, ids, may_write, now);
         let record = match request {
-            Ok(Request::Reconfig { .. }) => {
-                let enabled = self.config.reconfig_enabled;
-                let error = if enabled {
-                    ErrorCode::Unimplemented
-                } else {
-                    ErrorCode::ReconfigDisabled
+            Ok(Request::Reconfig {
+                joining,
+                leaving,
+                new_members,
+                config_id,
+            }) => {
+                let change = Change {
+                    joining: joining.as_deref(),
+                    leaving: leaving.as_deref(),
+                    new_members: new_members.as_deref(),
+                    config_id,
                 };
-                self.pending.refuse(&context, error)
+                match self.reconfigured(&change, &context) {
+                    Ok(config) => self.prepare_reconfig(replica, &context, config),
+                    Err(error) => self.pending.refuse(&context, error),
+                }
             }
             Ok(Request::CloseSession) => self.pending.refuse(&context, ErrorCode::SessionExpired),
             Ok(request) => self.pending.prepare(replica.tree(), &context, &request),

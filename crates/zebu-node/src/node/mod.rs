@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use zebu_proto::client::{ConnectResponse, RequestHeader};
 use zebu_proto::jute::Reader as JuteReader;
+use zebu_proto::quorum::QuorumConfig;
 use zebu_proto::session::password;
 use zebu_proto::txn::TxnRecord;
 use zebu_proto::{Epoch, Id, Millis, OpCode, SessionId, Sid, WallMillis, Xid, Zxid};
@@ -17,6 +18,7 @@ use zebu_tree::{Pending, RequestContext, Settings};
 use self::clients::{Asker, Client, Key, Queued, What};
 use self::learn::{Forward, Revalidating};
 use self::local::Ended;
+use self::reconfig::{Membership, ReconfigRefusal};
 use crate::connection::{Close, ConnId, Connection, Outputs};
 use crate::container::{ContainerConfig, Sweep};
 use crate::log_batch::LogBatch;
@@ -28,6 +30,7 @@ mod commit;
 mod decide;
 pub(crate) mod learn;
 mod local;
+pub(crate) mod reconfig;
 
 /// What the configuration decides about sessions and requests.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +49,8 @@ pub struct NodeConfig {
     pub local_session_upgrading: bool,
     /// `reconfigEnabled`.
     pub reconfig_enabled: bool,
+    /// `standaloneEnabled`: an ensemble has two voters at least.
+    pub standalone_enabled: bool,
     /// The removal of containers.
     pub containers: ContainerConfig,
 }
@@ -165,6 +170,12 @@ pub struct Node<C> {
     is_fuzzy: bool,
     divergences: u64,
     last_divergence: Option<Divergence>,
+    /// On a leader: its ensemble.
+    membership: Option<Membership>,
+    /// What a change has made of it, that the driver has not heard of.
+    reconfig: Option<Arc<QuorumConfig>>,
+    /// Why a change of it was refused last.
+    refusal: Option<ReconfigRefusal>,
     sweep: Sweep,
     /// The time at the last event.
     seen_at: Millis,
@@ -219,6 +230,9 @@ impl<C: Connection> Node<C> {
             is_fuzzy: false,
             divergences: 0,
             last_divergence: None,
+            membership: None,
+            reconfig: None,
+            refusal: None,
             sweep: Sweep::new(config.containers, now.mono),
             seen_at: now.mono,
         }
@@ -269,6 +283,8 @@ impl<C: Connection> Node<C> {
     /// This server has no leader any more: its clients are closed, and what they wait for they will not hear of.
     /// Transactions that are on their way stay.
     pub fn end_role(&mut self, outputs: &mut impl Outputs<C>) -> Abandoned {
+        self.membership = None;
+        self.reconfig = None;
         let mut abandoned = Abandoned::default();
         let mut add = |bytes: usize| {
             abandoned.requests += 1;

@@ -185,6 +185,7 @@ impl Bench {
             local_sessions: false,
             local_session_upgrading: false,
             reconfig_enabled: false,
+            standalone_enabled: true,
             containers: ContainerConfig {
                 check_interval_ms: 60_000,
                 per_minute_max: 600_000,

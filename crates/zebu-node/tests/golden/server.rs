@@ -157,6 +157,7 @@ impl<'a> Server<'a> {
             local_session_upgrading: false,
             session_timeout_ms_max: 60_000,
             reconfig_enabled: false,
+            standalone_enabled: true,
             containers: ContainerConfig::default(),
         };
         // Session ids hold 40 bits of the clock that the server looked at when it started.

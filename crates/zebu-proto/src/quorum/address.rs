@@ -40,6 +40,13 @@ impl HostPort {
             .parse::<IpAddr>()
             .is_ok_and(|address| address.is_unspecified())
     }
+
+    /// Whether the host is one of the addresses or the name of the loopback interface, which each machine has for itself.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let is_name = self.host.eq_ignore_ascii_case("localhost");
+        is_name || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
 }
 
 impl fmt::Display for HostPort {

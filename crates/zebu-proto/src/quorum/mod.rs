@@ -25,7 +25,7 @@ mod packet;
 mod snapshot_stream;
 
 pub use address::HostPort;
-pub use config::{ConfigTextError, ConfigVersion, Member, MemberAddress, QuorumConfig, Role};
+pub use config::{ChangeError, ConfigTextError, ConfigVersion, Member, MemberAddress, QuorumConfig, Role};
 pub use initial_message::{ConnectionVersion, INITIAL_ADDRESS_BYTES_MAX, InitialMessage, InitialMessageError};
 pub use leader_message::LeaderMessage;
 pub use learner_info::LearnerInfo;

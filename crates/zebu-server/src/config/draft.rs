@@ -10,6 +10,7 @@ use zebu_proto::properties::{self, Pair};
 use zebu_proto::quorum::{ConfigVersion, HostPort, QuorumConfig, Role};
 
 use super::Config;
+use super::dynamic_files;
 use super::error::ConfigError;
 use super::notice::{Notice, NoticeKind, Place};
 use super::sections::Listen;
@@ -330,6 +331,14 @@ impl Draft {
                 why,
             })?;
         self.config.ensemble.membership = membership;
+        if self.config.ensemble.reconfig_enabled
+            && let Some(file) = &self.config.file
+        {
+            let path = dynamic_files::next(file);
+            if path.exists() {
+                self.config.ensemble.last_seen = Some(read_next(&path, several, &mut self.notices)?);
+            }
+        }
         Ok(())
     }
 
@@ -538,6 +547,32 @@ fn add_dynamic_line(membership: &mut QuorumConfig, path: &Path, pair: &Pair, sev
         _ if pair.key == "version" => Err(refuse("the version at the end of the file's name only".to_owned())),
         _ => Err(refuse("server.N, group.N and weight.N in this file".to_owned())),
     }
+}
+
+/// A change that is not known to be committed: the list of servers with its version.
+fn read_next(path: &Path, several: bool, notices: &mut Vec<Notice>) -> Result<QuorumConfig, ConfigError> {
+    let mut membership = QuorumConfig::default();
+    for pair in read_file(path, notices)? {
+        match pair.key.as_str() {
+            "version" => membership
+                .add(&pair.key, &pair.value)
+                .map_err(|allowed| ConfigError::Value {
+                    place: Place::File {
+                        path: path.to_owned(),
+                        line: pair.line,
+                    },
+                    key: pair.key.clone(),
+                    value: pair.value.clone(),
+                    allowed,
+                })?,
+            _ => add_dynamic_line(&mut membership, path, &pair, several)?,
+        }
+    }
+    membership.check_groups().map_err(|why| ConfigError::Membership {
+        path: path.to_owned(),
+        why,
+    })?;
+    Ok(membership)
 }
 
 /// The hexadecimal number after the last point of a dynamic file's name; 0 if there is none.

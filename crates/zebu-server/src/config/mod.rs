@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 use zebu_proto::Sid;
 
 mod draft;
+pub(crate) mod dynamic_files;
 mod error;
 mod nearest;
 mod notice;

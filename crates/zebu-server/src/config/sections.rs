@@ -400,6 +400,9 @@ impl fmt::Debug for SuperDigest {
 pub struct Ensemble {
     /// The servers, their groups and weights (`server.N`, `group.N`, `weight.N`).
     pub membership: QuorumConfig,
+    /// A change of it that is not known to be committed, if there was one when the server ended (the file that ends with
+    /// `.dynamic.next`).
+    pub last_seen: Option<QuorumConfig>,
     /// The file that holds the membership instead of `zoo.cfg` (`dynamicConfigFile`).
     pub dynamic_config_file: Option<PathBuf>,
     /// Whether one server in the list makes a server alone, not an ensemble of one (`standaloneEnabled`).
@@ -428,6 +431,7 @@ impl Default for Ensemble {
     fn default() -> Self {
         Self {
             membership: QuorumConfig::default(),
+            last_seen: None,
             dynamic_config_file: None,
             standalone_enabled: true,
             reconfig_enabled: false,

@@ -35,6 +35,7 @@ impl NodeThread {
         let now = self.shared.clock.mono();
         let Some(ensemble) = &mut self.ensemble else { return };
         act(&mut ensemble.peer, now, &mut ensemble.effects);
+        self.tell_membership();
         while let Some(read) = self.ensemble.as_mut().and_then(|own| own.peer.next_log_read()) {
             self.read_log(read);
         }
@@ -129,6 +130,9 @@ impl NodeThread {
         tracing::debug!(?event, "on the election port");
         match event {
             ElectionEvent::Notified { from, notification } => {
+                if let Some(config) = self.newer_config(from, notification.config.as_deref()) {
+                    self.peer(|peer, now, effects| peer.config_heard(config, now, effects));
+                }
                 let notification = heard(&notification);
                 self.peer(|peer, now, effects| peer.notified(from, &notification, now, effects));
             }
@@ -166,6 +170,8 @@ impl NodeThread {
                         self.stop_reading();
                         self.open_port();
                     }
+                    Effect::See(config) => self.config_seen(&config),
+                    Effect::Activate(config) => self.config_activated(&config),
                     Effect::Settle { why, must_reload } => self.settle(why, must_reload),
                 }
             }
@@ -194,10 +200,11 @@ impl NodeThread {
         if let Some(ensemble) = &self.ensemble {
             let now = self.shared.clock.now();
             let mut replica = self.shared.replica.write();
-            let version = Zxid(ensemble.membership.version.0);
+            let version = Zxid(ensemble.peer.members().committed().version.0);
             replica.tree_mut().set_config(&ensemble.config_text, version, now.wall);
         }
         begin(self);
+        self.tell_membership();
         self.shared.replica.write().set_serving(true);
         self.set_role(role);
     }

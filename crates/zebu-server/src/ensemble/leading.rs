@@ -27,6 +27,7 @@ impl NodeThread {
         if self.node.role() != NodeRole::Leading {
             return;
         }
+        self.tell_refusal();
         let proposals: Vec<Proposal> = self
             .node
             .log_mut()
@@ -43,9 +44,13 @@ impl NodeThread {
         self.shared
             .leader_stats
             .proposed(proposals.iter().map(|proposal| proposal.txn.len()));
+        let reconfig = self.node.take_reconfig();
         self.tell(|peer, now, effects| {
             for proposal in proposals {
-                peer.propose(proposal, now, effects);
+                match reconfig.clone().filter(|config| config.version.0 == proposal.zxid.0) {
+                    Some(config) => peer.propose_reconfig(proposal, config, now, effects),
+                    None => peer.propose(proposal, now, effects),
+                }
             }
         });
         for _ in 0..new_syncs {
@@ -140,7 +145,7 @@ impl NodeThread {
         ensemble.port = Some(QuorumPort::open(
             ensemble.runtime.handle(),
             &self.shared,
-            ensemble.listen.clone(),
+            ensemble.quorum_listen(),
             ensemble.role,
             &ensemble.next_learner,
         ));
@@ -160,8 +165,9 @@ impl NodeThread {
             }
             LeaderEffect::Send(id, message) => {
                 if let Some(ensemble) = &self.ensemble {
-                    let config = Some(ensemble.config_text.as_slice());
-                    ensemble.send_to_learner(id, &to_learner(&message, config));
+                    let config = matches!(message, ToLearner::NewLeader { .. })
+                        .then(|| ensemble.peer.members().last_seen().to_string());
+                    ensemble.send_to_learner(id, &to_learner(&message, config.as_deref().map(str::as_bytes)));
                 }
             }
             LeaderEffect::SendSnapshot(id) => self.send_tree(id),
@@ -178,8 +184,8 @@ impl NodeThread {
             }
             LeaderEffect::Commit(zxid) => self.node.committed(zxid),
             LeaderEffect::Synced(id) => self.synced(id),
-            // The peer turns it into the end of the role.
-            LeaderEffect::Resign(_) => {}
+            // The peer turns them into effects of its own.
+            LeaderEffect::Resign(_) | LeaderEffect::See(_) | LeaderEffect::Activate { .. } => {}
         }
     }
 
@@ -206,7 +212,7 @@ impl NodeThread {
                 observers += 1;
             } else {
                 followers += 1;
-                strangers += u64::from(!ensemble.membership.is_participant(sid));
+                strangers += u64::from(!ensemble.peer.members().committed().is_participant(sid));
             }
         }
         stats.learners.store(ensemble.learners.len() as u64, Ordering::Relaxed);
@@ -291,6 +297,15 @@ fn to_learner<'a>(message: &'a ToLearner, config: Option<&'a [u8]>) -> LeaderMes
         ToLearner::Snap { zxid } => LeaderMessage::Snap { zxid: *zxid },
         ToLearner::Proposal { zxid, txn } => LeaderMessage::Proposal { zxid: *zxid, txn },
         ToLearner::Commit { zxid } => LeaderMessage::Commit { zxid: *zxid },
+        ToLearner::CommitAndActivate { zxid, leader } => LeaderMessage::CommitAndActivate {
+            zxid: *zxid,
+            designated_leader: *leader,
+        },
+        ToLearner::InformAndActivate { zxid, leader, txn } => LeaderMessage::InformAndActivate {
+            zxid: *zxid,
+            designated_leader: *leader,
+            txn,
+        },
         ToLearner::Inform { zxid, txn } => LeaderMessage::Inform { zxid: *zxid, txn },
         ToLearner::NewLeader { epoch } => LeaderMessage::NewLeader { epoch: *epoch, config },
         ToLearner::UpToDate => LeaderMessage::UpToDate,

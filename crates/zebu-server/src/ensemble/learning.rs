@@ -1,7 +1,9 @@
 //! A learner's part: what its leader says, and what its clients want of the leader.
 
+use std::sync::Arc;
+
 use zebu_node::Forward;
-use zebu_proto::quorum::{HostPort, LearnerInfo, LearnerMessage, MemberAddress, SessionTouch};
+use zebu_proto::quorum::{HostPort, LearnerInfo, LearnerMessage, MemberAddress, QuorumConfig, SessionTouch};
 use zebu_proto::{SessionId, Sid, Zxid};
 use zebu_store::{EpochFile, Sections, StoreError};
 use zebu_tree::Tree;
@@ -52,6 +54,7 @@ impl NodeThread {
                 }
                 self.peer(|peer, now, effects| peer.leader_said(message, now, effects));
             }
+            LeaderSays::Configured { message, text } => self.configured(message, &text),
             LeaderSays::Revalidated { session, is_valid } => {
                 let now = self.shared.clock.now();
                 self.node.revalidated(session, is_valid, now, &mut self.outputs);
@@ -62,6 +65,29 @@ impl NodeThread {
                 }
             }
         }
+    }
+
+    /// A message of the leader that comes with a configuration.
+    fn configured(&mut self, message: ToLearner, text: &[u8]) {
+        let Some(ensemble) = &self.ensemble else { return };
+        // Where nothing changes, nobody's configuration but one's own counts (ZOOKEEPER-3829).
+        if ensemble.peer.members().is_dynamic() {
+            let config = match QuorumConfig::from_bytes(text) {
+                Ok(config) => Arc::new(config),
+                Err(error) => {
+                    tracing::error!(%error, "the leader sent a configuration that cannot be read");
+                    return self
+                        .peer(|peer, _, effects| peer.step_down("the leader's configuration cannot be read", effects));
+                }
+            };
+            self.peer(|peer, _, _| match message {
+                ToLearner::Proposal { zxid, .. }
+                | ToLearner::Inform { zxid, .. }
+                | ToLearner::InformAndActivate { zxid, .. } => peer.reconfig_proposed(zxid, config),
+                _ => peer.config_of_leader(config),
+            });
+        }
+        self.peer(|peer, now, effects| peer.leader_said(message, now, effects));
     }
 
     pub(super) fn tree_received(&mut self, received: ReceivedTree) {
@@ -105,7 +131,10 @@ impl NodeThread {
             LearnerEffect::Commit(zxid) => self.node.committed(zxid),
             LearnerEffect::Serve(epoch) => {
                 self.commit();
-                let is_observer = self.ensemble.as_ref().is_some_and(|ensemble| ensemble.is_observer);
+                let is_observer = self
+                    .ensemble
+                    .as_ref()
+                    .is_some_and(|ensemble| ensemble.peer.is_observer());
                 let role = if is_observer {
                     ServerRole::Observer
                 } else {
@@ -118,8 +147,8 @@ impl NodeThread {
                 });
                 tracing::info!(%epoch, %role, "following a leader");
             }
-            // The peer turns it into the end of the role.
-            LearnerEffect::Leave(_) => {}
+            // The peer turns them into effects of its own.
+            LearnerEffect::Leave(_) | LearnerEffect::See(_) | LearnerEffect::Activate { .. } => {}
         }
     }
 
@@ -127,12 +156,20 @@ impl NodeThread {
         let Some(ensemble) = &mut self.ensemble else { return };
         ensemble.connection += 1;
         ensemble.leader = None;
-        let member = ensemble.membership.members.get(&leader);
-        let addresses: Vec<HostPort> = member
-            .into_iter()
-            .flat_map(|member| &member.addresses)
-            .map(MemberAddress::quorum)
-            .collect();
+        let members = ensemble.peer.members();
+        let mut addresses: Vec<HostPort> = Vec::new();
+        for config in [members.committed(), members.last_seen()] {
+            let known = config
+                .members
+                .get(&leader)
+                .into_iter()
+                .flat_map(|member| &member.addresses);
+            for address in known.map(MemberAddress::quorum) {
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+        }
         tracing::info!(%leader, "connecting to the leader");
         match LeaderConnection::open(&self.shared, addresses, ensemble.connection) {
             Ok(connection) => ensemble.leader_connection = Some(connection),
@@ -152,7 +189,7 @@ impl NodeThread {
                 accepted_epoch,
                 sid,
             } => {
-                let info = LearnerInfo::new(*sid, ensemble.membership.version);
+                let info = LearnerInfo::new(*sid, ensemble.peer.members().committed().version);
                 let accepted_epoch = *accepted_epoch;
                 if *is_observer {
                     LearnerMessage::ObserverInfo { accepted_epoch, info }

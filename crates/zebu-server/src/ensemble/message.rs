@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use zebu_proto::jute::{DecodeError, DecodeErrorKind};
 use zebu_proto::quorum::{LeaderMessage, LearnerMessage, QuorumPacket, SessionTouch};
-use zebu_proto::txn::TxnRecord;
+use zebu_proto::txn::{Txn, TxnRecord};
 use zebu_proto::{Id, SessionId, Xid, Zxid};
 use zebu_zab::{ToLeader, ToLearner};
 
@@ -75,6 +75,8 @@ impl LearnerSays {
 pub(crate) enum LeaderSays {
     /// Something about the common history.
     Protocol(ToLearner),
+    /// The same, with the text of a configuration: a proposal that changes it, or `NEWLEADER`.
+    Configured { message: ToLearner, text: Bytes },
     /// Whether a session exists.
     Revalidated { session: SessionId, is_valid: bool },
     /// The oldest sync is answered.
@@ -90,6 +92,10 @@ impl LeaderSays {
         let proposal = |zxid: Zxid, txn: &[u8]| -> Result<_, DecodeError> {
             // What cannot be applied must not be logged, and is found out before anybody counts on it.
             let record = TxnRecord::decode(txn)?;
+            let text = match &record.txn {
+                Txn::Reconfig { data, .. } => Some(Bytes::copy_from_slice(data.as_bytes())),
+                _ => None,
+            };
             if record.header.zxid != zxid {
                 return Err(DecodeError {
                     field: "zxid of a transaction",
@@ -97,25 +103,41 @@ impl LeaderSays {
                     kind: DecodeErrorKind::Unknown(0),
                 });
             }
-            Ok((zxid, Bytes::copy_from_slice(txn)))
+            Ok((zxid, Bytes::copy_from_slice(txn), text))
+        };
+        let configured = |message, text: Option<Bytes>| match text {
+            Some(text) => Self::Configured { message, text },
+            None => Self::Protocol(message),
         };
         Ok(match LeaderMessage::decode(packet)? {
             LeaderMessage::LeaderInfo { epoch, .. } => Self::Protocol(ToLearner::LeaderInfo { epoch }),
             LeaderMessage::Diff { zxid } => Self::Protocol(ToLearner::Diff { zxid }),
             LeaderMessage::Trunc { zxid } => Self::Protocol(ToLearner::Trunc { zxid }),
             LeaderMessage::Snap { zxid } => Self::Protocol(ToLearner::Snap { zxid }),
-            LeaderMessage::NewLeader { epoch, .. } => Self::Protocol(ToLearner::NewLeader { epoch }),
+            LeaderMessage::NewLeader { epoch, config } => {
+                configured(ToLearner::NewLeader { epoch }, config.map(Bytes::copy_from_slice))
+            }
             LeaderMessage::UpToDate => Self::Protocol(ToLearner::UpToDate),
             LeaderMessage::Proposal { zxid, txn } => {
-                let (zxid, txn) = proposal(zxid, txn)?;
-                Self::Protocol(ToLearner::Proposal { zxid, txn })
+                let (zxid, txn, text) = proposal(zxid, txn)?;
+                configured(ToLearner::Proposal { zxid, txn }, text)
             }
-            LeaderMessage::Commit { zxid } | LeaderMessage::CommitAndActivate { zxid, .. } => {
-                Self::Protocol(ToLearner::Commit { zxid })
+            LeaderMessage::Commit { zxid } => Self::Protocol(ToLearner::Commit { zxid }),
+            LeaderMessage::CommitAndActivate {
+                zxid,
+                designated_leader: leader,
+            } => Self::Protocol(ToLearner::CommitAndActivate { zxid, leader }),
+            LeaderMessage::Inform { zxid, txn } => {
+                let (zxid, txn, text) = proposal(zxid, txn)?;
+                configured(ToLearner::Inform { zxid, txn }, text)
             }
-            LeaderMessage::Inform { zxid, txn } | LeaderMessage::InformAndActivate { zxid, txn, .. } => {
-                let (zxid, txn) = proposal(zxid, txn)?;
-                Self::Protocol(ToLearner::Inform { zxid, txn })
+            LeaderMessage::InformAndActivate {
+                zxid,
+                designated_leader: leader,
+                txn,
+            } => {
+                let (zxid, txn, text) = proposal(zxid, txn)?;
+                configured(ToLearner::InformAndActivate { zxid, leader, txn }, text)
             }
             LeaderMessage::Ping { zxid } => Self::Protocol(ToLearner::Ping { zxid }),
             LeaderMessage::Revalidate { session, valid } => Self::Revalidated {

@@ -12,6 +12,7 @@ mod leader_connection;
 mod leading;
 mod learning;
 mod link;
+mod membership;
 mod message;
 mod quorum_port;
 mod reading;

@@ -6,8 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use tokio::runtime::Runtime;
 use zebu_proto::quorum::{
-    ConnectionVersion, HostPort, LeaderMessage, LearnerMessage, MemberAddress, Notification, PeerEpoch, QuorumConfig,
-    Role, Round,
+    ConnectionVersion, HostPort, LeaderMessage, LearnerMessage, MemberAddress, Notification, PeerEpoch, Role, Round,
 };
 use zebu_proto::{Millis, SessionId, Sid, Zxid};
 use zebu_store::{Recovered, SnapshotWriter, Store, StoreError};
@@ -20,6 +19,7 @@ use super::election_port::{ElectionPort, ElectionPortConfig};
 use super::leader_connection::LeaderConnection;
 use super::link::Link;
 use super::quorum_port::QuorumPort;
+use crate::config::{Listen, dynamic_files};
 use crate::shared::{NodeEvent, Shared};
 
 /// `zookeeper.commitLogCount`: transactions that are kept in memory for learners.
@@ -28,11 +28,15 @@ pub(crate) const RECENT_COUNT: usize = 500;
 pub(crate) struct Ensemble {
     pub(super) peer: Peer,
     pub(super) sid: Sid,
-    pub(super) membership: Arc<QuorumConfig>,
-    /// The text of `membership`, as it travels.
+    /// The text of the committed configuration, as it travels.
     pub(super) config_text: Vec<u8>,
-    pub(super) is_observer: bool,
-    pub(super) listen: Vec<HostPort>,
+    /// This server's own addresses, as they were last configured: one that is no member any more stays where it is.
+    pub(super) own_addresses: Vec<MemberAddress>,
+    pub(super) listen_on_all_ips: bool,
+    /// Where clients are served.
+    pub(super) client_listen: Listen,
+    /// What the node knows of the membership: the role in which it was told, and the number of that state.
+    pub(super) told_membership: Option<(u64, u64)>,
     pub(super) election: ElectionPort,
     /// The number of the present role.
     pub(super) role: u64,
@@ -95,11 +99,17 @@ impl Ensemble {
         let is_observer = ensemble.role == Role::Observer;
         let own = membership.members.get(&sid).map(|member| member.addresses.clone());
         let own = own.unwrap_or_default();
-        let all_ips = |port: u16| HostPort::new("0.0.0.0", port);
-        let listen = own.iter().map(|address| match ensemble.quorum_listen_on_all_ips {
-            true => all_ips(address.quorum_port),
-            false => address.quorum(),
-        });
+        let last_seen = ensemble.last_seen.clone().map(Arc::new);
+        let members = if ensemble.reconfig_enabled {
+            Members::dynamic(membership, last_seen)
+        } else {
+            Members::new(membership)
+        };
+        if let (Some(file), None, true) = (&config.file, &ensemble.dynamic_config_file, ensemble.reconfig_enabled) {
+            dynamic_files::back_up(file)?;
+        }
+        let others = election_addresses(&members);
+        let config_text = members.committed().to_string().into_bytes();
         let tick_ms = u64::from(config.tick_time_ms);
         let ticks = |limit: Option<std::num::NonZeroU32>| limit.map_or(1, |limit| u64::from(limit.get()));
         let times = Times {
@@ -110,7 +120,7 @@ impl Ensemble {
         let peer = Peer::new(
             PeerConfig {
                 sid,
-                members: Members::new(membership.clone()),
+                members,
                 is_observer,
                 times,
                 election: ElectionTimes::default(),
@@ -135,7 +145,7 @@ impl Ensemble {
                 sid,
                 addresses: own.iter().map(MemberAddress::election).collect(),
                 listen_on_all_ips: ensemble.quorum_listen_on_all_ips,
-                membership: membership.clone(),
+                others,
                 version: if ensemble.multi_address {
                     ConnectionVersion::V2
                 } else {
@@ -151,10 +161,11 @@ impl Ensemble {
         Ok(Self {
             peer,
             sid,
-            config_text: membership.to_string().into_bytes(),
-            membership,
-            is_observer,
-            listen: listen.collect(),
+            config_text,
+            own_addresses: own,
+            listen_on_all_ips: ensemble.quorum_listen_on_all_ips,
+            client_listen: config.client.unwrap_or(Listen { host: None, port: 0 }),
+            told_membership: None,
             election,
             role: 0,
             port: None,
@@ -174,6 +185,17 @@ impl Ensemble {
             effects: Vec::new(),
             runtime,
         })
+    }
+
+    /// Where learners are to connect.
+    pub(super) fn quorum_listen(&self) -> Vec<HostPort> {
+        let all_ips = |address: &MemberAddress| HostPort::new("0.0.0.0", address.quorum_port);
+        let own = self.own_addresses.iter();
+        if self.listen_on_all_ips {
+            own.map(all_ips).collect()
+        } else {
+            own.map(MemberAddress::quorum).collect()
+        }
     }
 
     /// When [`NodeThread::tick_peer`] wants to be called.
@@ -229,6 +251,20 @@ impl Ensemble {
         self.read_only_at = None;
         self.syncs.clear();
     }
+}
+
+/// Where the election ports of all members are, by the committed configuration and by the one that was proposed last.
+pub(super) fn election_addresses(members: &Members) -> BTreeMap<Sid, Vec<HostPort>> {
+    let mut known: BTreeMap<Sid, Vec<HostPort>> = BTreeMap::new();
+    for (sid, member) in members.committed().members.iter().chain(&members.last_seen().members) {
+        let addresses = known.entry(*sid).or_default();
+        for address in member.addresses.iter().map(MemberAddress::election) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+    }
+    known
 }
 
 /// The end of the history on disk, put together while it is read.

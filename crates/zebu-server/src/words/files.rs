@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use zebu_proto::quorum::{MemberAddress, Role};
+use zebu_proto::quorum::MemberAddress;
 
 use crate::shared::Shared;
 
@@ -54,7 +54,8 @@ pub(super) fn configuration(shared: &Shared) -> String {
     line("initLimit", &ensemble.init_limit_ticks.map_or(0, NonZeroU32::get));
     line("syncLimit", &ensemble.sync_limit_ticks.map_or(0, NonZeroU32::get));
     line("electionAlg", &3);
-    let own = ensemble.membership.members.get(&sid);
+    let membership = shared.membership.read().clone();
+    let own = membership.config.members.get(&sid);
     let ports = |port: fn(&MemberAddress) -> u16| {
         let addresses = own.iter().flat_map(|member| &member.addresses);
         addresses
@@ -65,8 +66,8 @@ pub(super) fn configuration(shared: &Shared) -> String {
     };
     line("electionPort", &ports(|address| address.election_port));
     line("quorumPort", &ports(|address| address.quorum_port));
-    line("peerType", &u8::from(ensemble.role == Role::Observer));
-    let _ = write!(out, "membership: \n{}", ensemble.membership);
+    line("peerType", &u8::from(membership.is_observer));
+    let _ = write!(out, "membership: \n{}", membership.config);
     out
 }
 

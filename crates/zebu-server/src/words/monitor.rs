@@ -79,7 +79,7 @@ fn ensemble(shared: &Shared, values: &mut Values) {
         return;
     }
     let role = shared.role();
-    let membership = &shared.config.ensemble.membership;
+    let membership = shared.membership.read().config.clone();
     values.put("quorum_size", membership.participants().count());
     let state = match role {
         ServerRole::Leader => "leading - broadcast",

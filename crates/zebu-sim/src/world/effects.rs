@@ -123,6 +123,8 @@ impl World {
                 process.peer.settled(last, reloaded, now, more);
                 self.report.settles += 1;
             }
+            // Nobody changes these ensembles.
+            Effect::See(_) | Effect::Activate(_) => {}
             Effect::Lead(effect) => self.lead(side, effect)?,
             Effect::Learn(effect) => self.learn(side, effect, more)?,
         }
@@ -173,7 +175,7 @@ impl World {
                 })?;
             }
             LeaderEffect::Synced(SyncId(id)) => self.synced(side, id).map_err(Stop::Violation)?,
-            LeaderEffect::Resign(_) => {}
+            LeaderEffect::Resign(_) | LeaderEffect::See(_) | LeaderEffect::Activate { .. } => {}
         }
         Ok(())
     }
@@ -256,7 +258,7 @@ impl World {
                     checker.applied(last, digest)
                 })?;
             }
-            LearnerEffect::Leave(_) => {}
+            LearnerEffect::Leave(_) | LearnerEffect::See(_) | LearnerEffect::Activate { .. } => {}
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Proposing and committing; whether this server still leads, and how it stops.
 
+use super::reconfiguration::RETIRED;
 use super::*;
 
 impl Leader {
@@ -49,7 +50,7 @@ impl Leader {
         if self.phase != Phase::Broadcast {
             return;
         }
-        while let Some(proposal) = self.outstanding.front() {
+        while let Some(proposal) = self.outstanding.front().filter(|_| !self.is_retired) {
             let zxid = proposal.zxid;
             let has_it = |sid: Sid| {
                 if sid == self.me {
@@ -73,15 +74,17 @@ impl Leader {
                 self.syncs.pop_front();
             }
             self.last_committed = zxid;
+            let new_leader = self.committed_reconfig(zxid, out);
             for (id, learner) in &self.learners {
                 if !learner.is_forwarding() {
                     continue;
                 }
-                let message = if learner.is_observer {
-                    let Proposal { zxid, txn } = proposal.clone();
-                    ToLearner::Inform { zxid, txn }
-                } else {
-                    ToLearner::Commit { zxid }
+                let txn = proposal.txn.clone();
+                let message = match (learner.is_observer, new_leader) {
+                    (true, None) => ToLearner::Inform { zxid, txn },
+                    (true, Some(leader)) => ToLearner::InformAndActivate { zxid, leader, txn },
+                    (false, None) => ToLearner::Commit { zxid },
+                    (false, Some(leader)) => ToLearner::CommitAndActivate { zxid, leader },
                 };
                 out.push(LeaderEffect::Send(*id, message));
             }
@@ -153,7 +156,7 @@ impl Leader {
     }
 
     pub(super) fn answer_syncs(&mut self, out: &mut Effects) {
-        while let Some(sync) = self.syncs.front() {
+        while let Some(sync) = self.syncs.front().filter(|_| !self.is_retired) {
             if self.last_committed < sync.last_proposed {
                 return;
             }
@@ -196,7 +199,13 @@ impl Leader {
         match self.phase {
             Phase::Over => return,
             Phase::Broadcast => {
+                if self.is_retired {
+                    self.retired_since.get_or_insert(now);
+                }
                 let has_waited = |since| now.since(since) >= self.times.tick_ms;
+                if self.retired_since.is_some_and(has_waited) {
+                    return self.resign(RETIRED, out);
+                }
                 if self.handing_over_since.is_some_and(has_waited) {
                     return self.resign("leadership is handed over, with something left undone", out);
                 }
@@ -230,7 +239,7 @@ impl Leader {
         for (id, why) in late {
             self.close(id, why, out);
         }
-        if self.phase == Phase::Broadcast {
+        if self.phase == Phase::Broadcast && !self.is_retired {
             let synced = self.count(Learner::is_synced);
             if !self.members.all_quorums(|sid| synced.contains(&sid)) {
                 return self.resign("too few followers are left for a quorum", out);

@@ -55,7 +55,9 @@ impl Leader {
 
     pub(super) fn discover(&mut self, now: Millis, out: &mut Effects) {
         let known = self.count(|learner| learner.stage == Stage::Known);
-        if self.members.committed_quorum(|sid| known.contains(&sid)) {
+        // The reference asks the committed configuration alone: two leaders, of the old and of the new one, can come to the
+        // same epoch then.
+        if self.members.all_quorums(|sid| known.contains(&sid)) {
             self.enter(Phase::SavingAccepted, now);
             out.push(LeaderEffect::SaveAcceptedEpoch(self.epoch));
         }
@@ -130,7 +132,7 @@ impl Leader {
 
     pub(super) fn check_promises(&mut self, now: Millis, out: &mut Effects) {
         let promised = self.count(|learner| matches!(learner.stage, Stage::Promised { is_promise: true, .. }));
-        if self.members.committed_quorum(|sid| promised.contains(&sid)) {
+        if self.members.all_quorums(|sid| promised.contains(&sid)) {
             self.enter(Phase::SavingCurrent, now);
             out.push(LeaderEffect::SaveCurrentEpoch(self.epoch));
         }
@@ -142,6 +144,7 @@ impl Leader {
             return;
         }
         self.enter(Phase::History, now);
+        self.number_first_config(out);
         let waiting: Vec<LearnerId> = self
             .learners
             .iter()

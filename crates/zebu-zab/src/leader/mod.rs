@@ -4,15 +4,18 @@
 
 mod broadcast;
 mod discovery;
+mod reconfiguration;
 mod synchronization;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use zebu_proto::quorum::{ConfigVersion, QuorumConfig};
 use zebu_proto::{Epoch, Millis, Sid, Zxid};
 
 use crate::history::{LogPart, Proposal, RecentHistory, SyncPlan};
-use crate::members::Members;
+use crate::members::{Members, stays_voter};
 use crate::message::{ToLeader, ToLearner};
 
 /// A connection of a learner, by a number that is never used again.
@@ -61,6 +64,15 @@ pub enum LeaderEffect {
     Established(Epoch),
     /// Everything up to here is committed: apply it.
     Commit(Zxid),
+    /// A configuration was proposed: it is to be durable before anything that comes later is logged.
+    See(Arc<QuorumConfig>),
+    /// A configuration is committed, and this server meant to lead with it. If that is another one, this one stops soon.
+    Activate {
+        /// The configuration.
+        config: Arc<QuorumConfig>,
+        /// The server that is meant to lead.
+        leader: Sid,
+    },
     /// A sync may be answered.
     Synced(SyncId),
     /// This server does not lead any longer; the text says why.
@@ -199,6 +211,15 @@ pub struct Leader {
     log_reads: VecDeque<LogRead>,
     /// Since when it only finishes what it has begun.
     handing_over_since: Option<Millis>,
+    /// Counts what changes in the membership, or in who follows.
+    membership_number: u64,
+    /// The change of the configuration that is proposed and not committed.
+    reconfig: Option<(Zxid, Arc<QuorumConfig>)>,
+    /// Another server is to lead with the configuration that was committed last: this one commits nothing more, and stops
+    /// when those who have heard of it have left, or soon.
+    is_retired: bool,
+    /// Since when that is known.
+    retired_since: Option<Millis>,
     /// Where the counter of zxids ends for it.
     counter_end: u32,
     #[cfg(feature = "faults")]
@@ -243,6 +264,10 @@ impl Leader {
             reads_log: false,
             log_reads: VecDeque::new(),
             handing_over_since: None,
+            membership_number: 0,
+            reconfig: None,
+            is_retired: false,
+            retired_since: None,
             counter_end: COUNTER_END,
             #[cfg(feature = "faults")]
             ignores_later_epochs: false,
@@ -265,6 +290,18 @@ impl Leader {
     #[must_use]
     pub fn established(&self) -> Option<Epoch> {
         (self.phase == Phase::Broadcast).then_some(self.epoch)
+    }
+
+    /// Another number whenever [`Leader::members`] or [`Leader::synced`] may have changed.
+    #[must_use]
+    pub const fn membership_number(&self) -> u64 {
+        self.membership_number
+    }
+
+    /// The configurations.
+    #[must_use]
+    pub const fn members(&self) -> &Members {
+        &self.members
     }
 
     /// The last transaction that was proposed.
@@ -328,8 +365,10 @@ impl Leader {
     }
 
     /// A connection is gone.
-    pub fn lost(&mut self, id: LearnerId) {
+    pub fn lost(&mut self, id: LearnerId, out: &mut Effects) {
         self.learners.remove(&id);
+        self.membership_number += 1;
+        self.check_retired(out);
     }
 
     /// A learner says something.
@@ -367,6 +406,7 @@ impl Leader {
 
     fn close(&mut self, id: LearnerId, why: &'static str, out: &mut Effects) {
         self.learners.remove(&id);
+        self.membership_number += 1;
         out.push(LeaderEffect::Close(id, why));
     }
 

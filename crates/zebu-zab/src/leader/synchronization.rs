@@ -156,6 +156,7 @@ impl Leader {
             // The second one answers UPTODATE.
             if learner.stage == Stage::Syncing {
                 learner.stage = Stage::Synced;
+                self.membership_number += 1;
                 learner.acked = learner.acked.max(learner.history_end);
                 learner.deadline = now.plus(sync_ms);
                 match phase {
@@ -192,7 +193,10 @@ impl Leader {
         self.last_committed = start;
         self.flushed = start;
         self.next_ping = now;
-        out.push(LeaderEffect::Established(self.epoch));
+        self.finish_reconfig(out);
+        if !self.is_retired {
+            out.push(LeaderEffect::Established(self.epoch));
+        }
         for (id, learner) in &self.learners {
             if learner.is_synced() {
                 out.push(LeaderEffect::Send(*id, ToLearner::UpToDate));

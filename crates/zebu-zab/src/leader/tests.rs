@@ -1,5 +1,7 @@
 //! What a leader does, step by step.
 
+mod reconfiguration;
+
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec;
@@ -59,6 +61,10 @@ const LAST: Zxid = zxid(1, 4);
 
 impl Bench {
     fn new() -> Self {
+        Self::with_members(members(3))
+    }
+
+    fn with_members(members: Members) -> Self {
         let own = OwnHistory {
             accepted_epoch: Epoch(1),
             current_epoch: Epoch(1),
@@ -69,7 +75,7 @@ impl Bench {
             history.push(proposal(zxid(1, counter)));
         }
         let now = Millis(1000);
-        let mut leader = Leader::new(Sid(1), members(3), TIMES, own, history, now);
+        let mut leader = Leader::new(Sid(1), members, TIMES, own, history, now);
         leader.read_log();
         Self { leader, now }
     }
@@ -99,7 +105,11 @@ impl Bench {
 
     /// With server 2 as its follower, in epoch 2.
     fn leading() -> Self {
-        let mut bench = Self::new();
+        Self::new().lead()
+    }
+
+    fn lead(self) -> Self {
+        let mut bench = self;
         bench.connect(TWO, &follower(2, 1));
         bench.accepted();
         bench.hear(TWO, &promise(LAST, Some(Epoch(1))));
@@ -224,7 +234,7 @@ fn an_early_acknowledgement_is_kept_and_does_not_stand_for_the_history() {
     bench.hear(THREE, &promise(LAST, Some(Epoch(1))));
     bench.propose(one);
     bench.flushed(one);
-    bench.leader.lost(TWO);
+    bench.leader.lost(TWO, &mut vec![]);
     assert_eq!(bench.hear(THREE, &ack(one)), vec![]);
     assert_eq!(
         bench.hear(THREE, &ack(zxid(2, 0))),
@@ -301,7 +311,7 @@ fn a_leader_without_a_quorum_gives_up() {
     assert!(resigns(&bench.tick(1)), "nobody came");
 
     let mut bench = Bench::leading();
-    bench.leader.lost(TWO);
+    bench.leader.lost(TWO, &mut vec![]);
     assert!(resigns(&bench.tick(100)));
 
     // A follower that is silent, and one that does not log.

@@ -131,6 +131,7 @@ impl Driver {
             session_timeout_ms_min: 2000,
             session_timeout_ms_max: 20_000,
             reconfig_enabled: settings.skip_acl,
+            standalone_enabled: true,
             local_sessions: false,
             local_session_upgrading: false,
             containers: ContainerConfig {

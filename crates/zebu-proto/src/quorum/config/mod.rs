@@ -3,6 +3,7 @@
 //! The list of servers stands in `zoo.cfg` or in a dynamic file, travels in election notifications, in NEWLEADER and in
 //! the transaction that changes it, and is the data of `/zookeeper/config`. One type serves all of them.
 
+mod change;
 mod member;
 mod text;
 
@@ -12,6 +13,7 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
+pub use self::change::ChangeError;
 pub use self::member::{Member, MemberAddress, Role};
 pub use self::text::ConfigTextError;
 use crate::Sid;

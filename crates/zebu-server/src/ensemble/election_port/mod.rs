@@ -38,8 +38,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use zebu_proto::quorum::{
-    ConnectionVersion, HostPort, INITIAL_ADDRESS_BYTES_MAX, InitialMessage, Notification, PeerEpoch, PeerState,
-    QuorumConfig, Round,
+    ConnectionVersion, HostPort, INITIAL_ADDRESS_BYTES_MAX, InitialMessage, Notification, PeerEpoch, PeerState, Round,
 };
 use zebu_proto::{Sid, Zxid};
 
@@ -58,8 +57,8 @@ pub(crate) struct ElectionPortConfig {
     pub(crate) addresses: Vec<HostPort>,
     /// Whether the port is open on every interface instead (`quorumListenOnAllIPs`).
     pub(crate) listen_on_all_ips: bool,
-    /// Who the others are, and where.
-    pub(crate) membership: Arc<QuorumConfig>,
+    /// The other servers, and their election addresses.
+    pub(crate) others: BTreeMap<Sid, Vec<HostPort>>,
     /// What the initial message looks like: [`ConnectionVersion::V2`] with `multiAddress.enabled`, otherwise
     /// [`ConnectionVersion::V1`].
     pub(crate) version: ConnectionVersion,
@@ -108,10 +107,6 @@ pub(crate) struct Received {
     /// The version of the message.
     pub(crate) version: i32,
     /// The text of the sender's committed configuration.
-    #[allow(
-        dead_code,
-        reason = "without reconfiguration nobody takes a configuration from others (ZOOKEEPER-3829)"
-    )]
     pub(crate) config: Option<Vec<u8>>,
     _room: OwnedSemaphorePermit,
 }
@@ -138,6 +133,8 @@ pub(crate) type EventSink = Arc<dyn Fn(ElectionEvent) + Send + Sync>;
 pub(crate) struct ElectionPort {
     inner: Arc<Inner>,
     listening: Vec<SocketAddr>,
+    /// Ends the tasks of the present listeners.
+    close_listeners: watch::Sender<bool>,
 }
 
 impl ElectionPort {
@@ -157,7 +154,33 @@ impl ElectionPort {
         config: ElectionPortConfig,
         events: EventSink,
     ) -> io::Result<Self> {
-        let _context = runtime.enter();
+        let stop = watch::Sender::new(false);
+        let initial_message = initial_message(&config, &config.addresses)?;
+        let inner = Arc::new(Inner {
+            runtime: runtime.clone(),
+            initial_message: Mutex::new(initial_message.into()),
+            peers: Mutex::new(Peers {
+                mailboxes: BTreeMap::new(),
+                addresses: BTreeMap::new(),
+                next_observer: Sid(-1),
+            }),
+            events,
+            stop,
+            config,
+        });
+        let mut port = Self {
+            inner,
+            listening: Vec::new(),
+            close_listeners: watch::Sender::new(false),
+        };
+        port.listen(listeners)?;
+        port.set_others(port.inner.config.others.clone());
+        Ok(port)
+    }
+
+    fn listen(&mut self, listeners: Vec<TcpListener>) -> io::Result<()> {
+        let inner = &self.inner;
+        let _context = inner.runtime.enter();
         let mut listening = Vec::new();
         let mut sockets = Vec::new();
         for listener in listeners {
@@ -165,28 +188,54 @@ impl ElectionPort {
             listening.push(listener.local_addr()?);
             sockets.push(tokio::net::TcpListener::from_std(listener)?);
         }
-        let (stop, stopping) = watch::channel(false);
-        let initial_message = initial_message(&config)?;
-        let others: Vec<Sid> = config.membership.members.keys().copied().collect();
-        let inner = Arc::new(Inner {
-            runtime: runtime.clone(),
-            initial_message,
-            peers: Mutex::new(Peers {
-                mailboxes: BTreeMap::new(),
-                next_observer: Sid(-1),
-            }),
-            events,
-            stop,
-            config,
-        });
-        for sid in others.into_iter().filter(|sid| *sid != inner.config.sid) {
-            let mailbox = inner.add_peer(sid, stopping.clone());
-            inner.peers.lock().mailboxes.insert(sid, mailbox);
-        }
+        let close = watch::Sender::new(false);
         for socket in sockets {
-            runtime.spawn(listener::serve(inner.clone(), socket, stopping.clone()));
+            let serving = listener::serve(inner.clone(), socket, inner.stop.subscribe());
+            let mut closing = close.subscribe();
+            inner.runtime.spawn(async move {
+                tokio::select! {
+                    () = serving => {}
+                    _ = closing.wait_for(|closes| *closes) => {}
+                }
+            });
         }
-        Ok(Self { inner, listening })
+        self.listening = listening;
+        self.close_listeners = close;
+        Ok(())
+    }
+
+    /// The other servers have changed, or their addresses.
+    pub(crate) fn set_others(&self, others: BTreeMap<Sid, Vec<HostPort>>) {
+        let inner = &self.inner;
+        let mut peers = inner.peers.lock();
+        peers.addresses = others;
+        peers.addresses.remove(&inner.config.sid);
+        let known: Vec<Sid> = peers.addresses.keys().copied().collect();
+        for sid in known {
+            peers
+                .mailboxes
+                .entry(sid)
+                .or_insert_with(|| inner.add_peer(sid, inner.stop.subscribe()));
+        }
+        // Who is gone is a stranger now, and finds out by itself.
+        for mailbox in peers.mailboxes.values() {
+            mailbox.wake();
+        }
+    }
+
+    /// This server's addresses have changed: the port is open there from now on, and the others are told when they are
+    /// connected to the next time.
+    ///
+    /// # Errors
+    /// If an address cannot be resolved or bound, or the addresses do not fit in an initial message. The port stays where
+    /// it is then.
+    pub(crate) fn move_to(&mut self, addresses: &[HostPort]) -> io::Result<()> {
+        let initial_message = initial_message(&self.inner.config, addresses)?;
+        let listeners = listener::bind(addresses, self.inner.config.listen_on_all_ips)?;
+        self.close_listeners.send_replace(true);
+        self.listen(listeners)?;
+        *self.inner.initial_message.lock() = initial_message.into();
+        Ok(())
     }
 
     /// Where the port is open.
@@ -225,16 +274,16 @@ impl Drop for ElectionPort {
 }
 
 /// The bytes with which this server introduces itself.
-fn initial_message(config: &ElectionPortConfig) -> io::Result<Vec<u8>> {
+fn initial_message(config: &ElectionPortConfig, addresses: &[HostPort]) -> io::Result<Vec<u8>> {
     let invalid = |message| io::Error::new(io::ErrorKind::InvalidInput, message);
-    if config.addresses.is_empty() {
+    if addresses.is_empty() {
         return Err(invalid("a server in an ensemble needs an election address"));
     }
     let mut bytes = Vec::new();
     InitialMessage {
         version: config.version,
         sid: config.sid,
-        addresses: config.addresses.clone(),
+        addresses: addresses.to_vec(),
     }
     .encode(&mut bytes);
     /// Version, sid and length of the addresses.
@@ -248,7 +297,7 @@ fn initial_message(config: &ElectionPortConfig) -> io::Result<Vec<u8>> {
 /// What the tasks of a port share.
 struct Inner {
     config: ElectionPortConfig,
-    initial_message: Vec<u8>,
+    initial_message: Mutex<Arc<[u8]>>,
     runtime: Handle,
     peers: Mutex<Peers>,
     events: EventSink,
@@ -259,6 +308,8 @@ struct Inner {
 struct Peers {
     /// Of all other members, and of the strangers that have a connection or are being called back.
     mailboxes: BTreeMap<Sid, Arc<Mailbox>>,
+    /// Where the other members are.
+    addresses: BTreeMap<Sid, Vec<HostPort>>,
     /// What the next caller without a sid of its own is called.
     next_observer: Sid,
 }
@@ -280,10 +331,7 @@ impl Inner {
 
     /// Where a member is; empty for strangers.
     fn configured_addresses(&self, sid: Sid) -> Vec<HostPort> {
-        let member = self.config.membership.members.get(&sid);
-        member.map_or_else(Vec::new, |member| {
-            member.addresses.iter().map(|address| address.election()).collect()
-        })
+        self.peers.lock().addresses.get(&sid).cloned().unwrap_or_default()
     }
 
     fn add_peer(self: &Arc<Self>, sid: Sid, stopping: watch::Receiver<bool>) -> Arc<Mailbox> {
@@ -297,11 +345,8 @@ impl Inner {
     /// many of those.
     fn deliver(self: &Arc<Self>, sid: Sid, arrival: Arrival, stopping: &watch::Receiver<bool>) -> bool {
         let mut peers = self.peers.lock();
-        let strangers = peers
-            .mailboxes
-            .keys()
-            .filter(|sid| !self.config.membership.members.contains_key(sid))
-            .count();
+        let strangers = peers.mailboxes.keys().filter(|sid| !peers.addresses.contains_key(sid));
+        let strangers = strangers.count();
         match peers.mailboxes.entry(sid) {
             Entry::Occupied(mailbox) => mailbox.get().put_arrival(arrival),
             Entry::Vacant(_) if strangers >= STRANGERS_MAX => return false,
@@ -313,7 +358,8 @@ impl Inner {
     /// Forgets a stranger, unless something has arrived for it in the meantime.
     fn retire(&self, sid: Sid) -> bool {
         let mut peers = self.peers.lock();
-        let is_over = peers.mailboxes.get(&sid).is_none_or(|mailbox| !mailbox.has_arrival());
+        let is_known = peers.addresses.contains_key(&sid);
+        let is_over = !is_known && peers.mailboxes.get(&sid).is_none_or(|mailbox| !mailbox.has_arrival());
         if is_over {
             peers.mailboxes.remove(&sid);
         }

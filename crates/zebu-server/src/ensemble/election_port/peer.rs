@@ -70,6 +70,11 @@ impl Mailbox {
         self.changed.notify_one();
     }
 
+    /// Lets the task look around: something has changed.
+    pub(super) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
     pub(super) fn has_arrival(&self) -> bool {
         self.slots.lock().arrival.is_some()
     }
@@ -125,8 +130,6 @@ pub(super) struct PeerTask {
     port: Arc<Inner>,
     sid: Sid,
     mailbox: Arc<Mailbox>,
-    /// Where it is; empty for strangers, who are dialled only if they have called.
-    configured: Vec<HostPort>,
     /// What it was sent last, to be repeated on the next connection.
     last: Option<Vec<u8>>,
     unhandled: Arc<Semaphore>,
@@ -169,7 +172,6 @@ enum Ended {
 impl PeerTask {
     pub(super) fn new(port: Arc<Inner>, sid: Sid, mailbox: Arc<Mailbox>) -> Self {
         Self {
-            configured: port.configured_addresses(sid),
             port,
             sid,
             mailbox,
@@ -210,8 +212,9 @@ impl PeerTask {
         self.sid > self.port.config.sid
     }
 
+    /// Strangers have no address, and are dialled only if they have called.
     fn is_stranger(&self) -> bool {
-        self.configured.is_empty()
+        self.port.configured_addresses(self.sid).is_empty()
     }
 
     async fn rest(&mut self) -> Step {
@@ -279,7 +282,8 @@ impl PeerTask {
                         () = tokio::time::sleep_until(until) => {}
                     }
                 }
-                tokio::time::timeout(timeout, greet(socket, &self.port.initial_message))
+                let initial_message = self.port.initial_message.lock().clone();
+                tokio::time::timeout(timeout, greet(socket, &initial_message))
                     .await
                     .unwrap_or_else(|_| Err("it does not take the initial message".to_owned()))
             }
@@ -307,9 +311,9 @@ impl PeerTask {
     fn addresses(&mut self) -> Vec<HostPort> {
         let mut addresses = self.call_back.take().unwrap_or_default();
         let said = addresses.len();
-        for address in &self.configured {
-            if !addresses.get(..said).is_some_and(|said| said.contains(address)) {
-                addresses.push(address.clone());
+        for address in self.port.configured_addresses(self.sid) {
+            if !addresses.get(..said).is_some_and(|said| said.contains(&address)) {
+                addresses.push(address);
             }
         }
         addresses

@@ -53,15 +53,14 @@ struct Plan {
 impl Plan {
     /// Servers 1 to `count`.
     fn new(count: i64) -> Self {
-        let mut membership = QuorumConfig::default();
+        let mut others = BTreeMap::new();
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         for sid in 1..=count {
             let listener = TcpListener::bind((own_ip(), 0)).unwrap();
             let address = listener.local_addr().unwrap();
-            let quorum_port = if address.port() == 1 { 2 } else { 1 };
-            let line = format!("{}:{quorum_port}:{}", address.ip(), address.port());
-            membership.add(&format!("server.{sid}"), &line).unwrap();
+            let place = HostPort::new(&address.ip().to_string(), address.port());
+            others.insert(Sid(sid), vec![place]);
             listeners.push(Some(listener));
             addresses.push(address);
         }
@@ -69,7 +68,7 @@ impl Plan {
             sid: Sid(0),
             addresses: Vec::new(),
             listen_on_all_ips: false,
-            membership: Arc::new(membership),
+            others,
             version: ConnectionVersion::V1,
             connect_timeout_ms: 5000,
             initial_message_timeout_ms: 20_000,

@@ -2,11 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
+use std::path::Path;
 
 use tempfile::TempDir;
 use zebu_proto::Sid;
 use zebu_proto::quorum::{MemberAddress, QuorumConfig, Role};
-use zebu_server::config::Listen;
+use zebu_server::config::{FourLetterWords, Listen, SystemProperties};
 use zebu_server::{Config, Server};
 
 use crate::support::ports::free_port;
@@ -20,6 +21,9 @@ pub(crate) struct Members {
     members: Vec<Member>,
     membership: QuorumConfig,
     configure: Configure,
+    /// So many of them are the ensemble when it begins; it changes, and every server keeps it in files. `None`: it never
+    /// does.
+    first: Option<usize>,
 }
 
 struct Member {
@@ -56,7 +60,47 @@ impl Members {
             members,
             membership,
             configure: Box::new(configure),
+            first: None,
         }
+    }
+
+    /// Servers of which the first ones are an ensemble, and the others may join it. None of them is started.
+    pub(crate) fn changing(count: usize, first: usize, configure: impl Fn(&mut Config) + 'static) -> Self {
+        let members = Self {
+            first: Some(first),
+            ..Self::with_observers(count, 0, configure)
+        };
+        for number in members.all() {
+            let mut text = format!(
+                "tickTime=100\nreconfigEnabled=true\ninitLimit=100\nsyncLimit=50\ndataDir={}\n",
+                members.path(number).display()
+            );
+            for other in members.all().filter(|other| *other <= first || *other == number) {
+                text += &(members.line(other) + "\n");
+            }
+            if first == 1 {
+                text += "standaloneEnabled=false\n";
+            }
+            std::fs::write(members.path(number).join("zoo.cfg"), text).unwrap();
+            std::fs::write(members.path(number).join("myid"), number.to_string()).unwrap();
+        }
+        members
+    }
+
+    fn path(&self, number: usize) -> &Path {
+        self.members[number - 1].dir.path()
+    }
+
+    /// Its line in a list of servers, as that of a voter.
+    pub(crate) fn line(&self, number: usize) -> String {
+        let addresses = self.addresses(number);
+        let client = self.members[number - 1].client;
+        format!("server.{number}={addresses}:participant;{client}")
+    }
+
+    /// Whether it runs.
+    pub(crate) fn is_running(&self, number: usize) -> bool {
+        self.members[number - 1].server.is_some()
     }
 
     /// The numbers of all members.
@@ -69,6 +113,17 @@ impl Members {
         let member = &mut self.members[number - 1];
         let sid = Sid(i64::try_from(number).unwrap());
         let mut config = Config::for_test(member.dir.path());
+        if self.first.is_some() {
+            let file = member.dir.path().join("zoo.cfg");
+            (config, _) = Config::load(Some(&file), &SystemProperties::default()).unwrap();
+            config.four_letter_words = FourLetterWords::all();
+            config.limits.max_client_cnxns = None;
+            config.sessions.max_timeout_ms = 60_000;
+            (self.configure)(&mut config);
+            let before = member.server.replace(Server::start(config).unwrap());
+            assert!(before.is_none(), "{number} runs already");
+            return;
+        }
         config.client = Some(Listen {
             host: Some(member.client.ip()),
             port: member.client.port(),

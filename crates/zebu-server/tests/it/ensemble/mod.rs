@@ -5,6 +5,7 @@ mod hostile;
 mod local;
 mod members;
 mod reading;
+mod reconfiguration;
 mod sessions;
 
 use crate::support::{Client, Handshake, op, path};

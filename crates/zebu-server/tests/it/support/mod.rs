@@ -19,6 +19,7 @@ pub(crate) mod op {
     pub(crate) const SYNC: i32 = 9;
     pub(crate) const PING: i32 = 11;
     pub(crate) const MULTI: i32 = 14;
+    pub(crate) const RECONFIG: i32 = 16;
     pub(crate) const ADD_WATCH: i32 = 106;
     pub(crate) const WHO_AM_I: i32 = 107;
     pub(crate) const CLOSE_SESSION: i32 = -11;
@@ -124,6 +125,12 @@ impl Client {
         Self::with_session(address, timeout_ms, 0, &[0; 16]).expect("the server closed the connection")
     }
 
+    /// A client with a new session, if the server is there and serves.
+    pub(crate) fn try_new(address: SocketAddr, timeout_ms: i32) -> Option<Self> {
+        TcpStream::connect(address).ok()?;
+        Self::shake_hands(address, &Handshake::new(timeout_ms))
+    }
+
     /// A session, new if it is 0. `None` if the server closes the connection.
     pub(crate) fn with_session(address: SocketAddr, timeout_ms: i32, session: i64, password: &[u8]) -> Option<Self> {
         let handshake = Handshake {
@@ -144,7 +151,7 @@ impl Client {
             is_read_only: false,
             xid: 0,
         };
-        client.send_frame(&handshake.encode());
+        client.socket.write_all(&buffer(&handshake.encode())).ok()?;
         let response = client.frame()?;
         client.timeout_ms = i32::from_be_bytes(response[4..8].try_into().unwrap());
         client.session = i64::from_be_bytes(response[8..16].try_into().unwrap());
@@ -159,12 +166,6 @@ impl Client {
         let mut renewed = Self::with_session(address, self.timeout_ms, self.session, &self.password)?;
         renewed.xid = self.xid + 1000;
         Some(renewed)
-    }
-
-    pub(crate) fn send_frame(&mut self, frame: &[u8]) {
-        let mut bytes = i32::try_from(frame.len()).unwrap().to_be_bytes().to_vec();
-        bytes.extend(frame);
-        self.socket.write_all(&bytes).unwrap();
     }
 
     /// The next frame; `None` if the server closed the connection.
