@@ -284,7 +284,7 @@ fn tree_settings(config: &Config) -> Settings {
 }
 
 /// The standard library draws the keys of its maps at random.
-fn random_seed() -> u64 {
+pub(crate) fn random_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())
 }

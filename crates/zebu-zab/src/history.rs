@@ -8,6 +8,9 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use zebu_proto::Zxid;
 
+use crate::leader::{LeaderEffect, LearnerId};
+use crate::message::ToLearner;
+
 /// A transaction as it is proposed, logged and relayed: the bytes are never encoded anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
@@ -140,6 +143,38 @@ impl RecentHistory {
             },
             // What has to go reaches back into another epoch, and where it begins is not known here.
             _ => SyncPlan::Snapshot,
+        }
+    }
+
+    /// Sends what brings a learner to the end of this history, as `plan` says; `part` is what the log has of it.
+    pub(crate) fn send(&self, to: LearnerId, plan: SyncPlan, part: Option<LogPart>, out: &mut Vec<LeaderEffect>) {
+        let last = self.last();
+        let mut send = |message| out.push(LeaderEffect::Send(to, message));
+        let after = match plan {
+            // It may end with the start of an epoch, which names no transaction.
+            SyncPlan::Diff { after } if after >= last => {
+                send(ToLearner::Diff { zxid: after });
+                last
+            }
+            SyncPlan::Diff { after } => {
+                send(ToLearner::Diff { zxid: last });
+                after
+            }
+            SyncPlan::Truncate { to: last_kept } => {
+                send(ToLearner::Trunc { zxid: last_kept });
+                last_kept
+            }
+            SyncPlan::Snapshot | SyncPlan::Older => {
+                // The applied tree has everything that is committed.
+                out.push(LeaderEffect::SendSnapshot(to));
+                last
+            }
+        };
+        let from_log = part.into_iter().flat_map(|part| part.entries);
+        let from_log = from_log.filter(|entry| entry.zxid > after && entry.zxid <= self.base);
+        for Proposal { zxid, txn } in from_log.chain(self.after(after).cloned()) {
+            out.push(LeaderEffect::Send(to, ToLearner::Proposal { zxid, txn }));
+            out.push(LeaderEffect::Send(to, ToLearner::Commit { zxid }));
         }
     }
 }

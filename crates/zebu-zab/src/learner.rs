@@ -208,6 +208,16 @@ impl Learner {
         self.leader
     }
 
+    /// What is committed and will not be taken back. Complete once the leader is established.
+    pub(crate) const fn history(&self) -> &RecentHistory {
+        &self.history
+    }
+
+    /// What is durable here.
+    pub(crate) const fn durable(&self) -> Zxid {
+        self.flushed
+    }
+
     /// When [`Learner::tick`] wants to be called.
     #[must_use]
     pub fn deadline(&self) -> Millis {

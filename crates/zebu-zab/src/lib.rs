@@ -6,6 +6,7 @@
 //!
 //! * [`Peer`] is a server of an ensemble: it looks for a leader, leads or learns, and looks again.
 //! * [`Election`] finds a leader, [`Leader`] is one, [`Learner`] follows or observes one.
+//! * [`ObserverMaster`] is the part of a follower that observers learn from in place of the leader.
 //! * [`RecentHistory`] is the end of the history, and knows what a learner with another one needs.
 //!
 //! Sources: the package `org.apache.zookeeper.server.quorum`; Junqueira, Reed, Serafini: *Zab: High-performance broadcast
@@ -18,8 +19,10 @@ mod election;
 mod history;
 mod leader;
 mod learner;
+mod log_search;
 mod members;
 mod message;
+mod observer_master;
 mod peer;
 mod vote;
 
@@ -29,6 +32,7 @@ pub use leader::{Leader, LeaderEffect, LearnerId, LogRead, OwnHistory, SyncId, T
 pub use learner::{Identity, Learner, LearnerEffect};
 pub use members::Members;
 pub use message::{ToLeader, ToLearner};
+pub use observer_master::ObserverMaster;
 #[cfg(feature = "faults")]
 pub use peer::Faults;
 pub use peer::{Effect, Peer, PeerConfig};

@@ -15,6 +15,7 @@ use crate::leader::{Leader, LeaderEffect, LearnerId, LogRead, OwnHistory, SyncId
 use crate::learner::{Identity, Learner, LearnerEffect};
 use crate::members::{Members, stays_voter};
 use crate::message::{ToLeader, ToLearner};
+use crate::observer_master::{ObserverMaster, Source};
 
 /// What a server starts with.
 #[derive(Clone, Debug)]
@@ -38,7 +39,7 @@ pub struct PeerConfig {
 pub enum Effect {
     /// Say something on the election port.
     Notify(Outgoing),
-    /// As leader.
+    /// As leader; as follower, for its observers.
     Lead(LeaderEffect),
     /// As learner.
     Learn(LearnerEffect),
@@ -68,7 +69,7 @@ enum Role {
     Settling(Option<RecentHistory>),
     Looking(RecentHistory),
     Leading(Leader),
-    Learning(Learner),
+    Learning(Learner, ObserverMaster),
 }
 
 /// A server of an ensemble.
@@ -137,7 +138,7 @@ impl Peer {
         }
     }
 
-    /// As leader, learners that lack more than is kept in memory are sent what stands in the log on disk: the driver asks
+    /// Learners that lack more than is kept in memory are sent what stands in the log on disk: the driver asks
     /// for [`Peer::next_log_read`] after each call.
     #[must_use]
     pub fn with_log(self) -> Self {
@@ -184,7 +185,16 @@ impl Peer {
     #[must_use]
     pub const fn as_learner(&self) -> Option<&Learner> {
         match &self.role {
-            Role::Learning(learner) => Some(learner),
+            Role::Learning(learner, _) => Some(learner),
+            _ => None,
+        }
+    }
+
+    /// The observers of this server, if it is a learner.
+    #[must_use]
+    pub const fn as_observer_master(&self) -> Option<&ObserverMaster> {
+        match &self.role {
+            Role::Learning(_, observers) => Some(observers),
             _ => None,
         }
     }
@@ -194,7 +204,7 @@ impl Peer {
     pub fn established(&self) -> Option<Epoch> {
         match &self.role {
             Role::Leading(leader) => leader.established(),
-            Role::Learning(learner) => learner.established(),
+            Role::Learning(learner, _) => learner.established(),
             Role::Settling(_) | Role::Looking(_) => None,
         }
     }
@@ -212,7 +222,10 @@ impl Peer {
             Role::Settling(_) => None,
             Role::Looking(_) => self.election.deadline(),
             Role::Leading(leader) => Some(leader.deadline()),
-            Role::Learning(learner) => Some(learner.deadline()),
+            Role::Learning(learner, observers) => {
+                let own = learner.deadline();
+                Some(observers.deadline().map_or(own, |deadline| deadline.min(own)))
+            }
         }
     }
 
@@ -224,7 +237,10 @@ impl Peer {
                 election.tick(now, notifications)
             }),
             Role::Leading(_) => self.lead(out, |leader, effects| leader.tick(now, effects)),
-            Role::Learning(_) => self.learn(out, |learner, effects| learner.tick(now, effects)),
+            Role::Learning(..) => {
+                self.learn(out, |learner, effects| learner.tick(now, effects));
+                self.serve_observers(out, |observers, source, effects| observers.tick(source, now, effects));
+            }
         }
     }
 
@@ -354,7 +370,7 @@ impl Peer {
                 if self.faults.goes_back {
                     learner.take_any_epoch();
                 }
-                self.role = Role::Learning(learner);
+                self.role = Role::Learning(learner, ObserverMaster::new(config.sid, config.times));
                 out.extend(effects.into_iter().map(Effect::Learn));
             }
         }
@@ -425,19 +441,34 @@ impl Peer {
         }
     }
 
-    /// A learner has connected to the quorum port.
+    /// A learner has connected to the quorum port of a leader, or to the port of a follower for observers.
     pub fn learner_connected(&mut self, id: LearnerId, now: Millis, out: &mut Effects) {
         self.lead(out, |leader, _| leader.connected(id, now));
+        self.serve_observers(out, |observers, _, _| observers.connected(id, now));
     }
 
     /// A learner says something.
     pub fn learner_said(&mut self, id: LearnerId, message: &ToLeader, now: Millis, out: &mut Effects) {
         self.lead(out, |leader, effects| leader.receive(id, message, now, effects));
+        self.serve_observers(out, |observers, source, effects| {
+            observers.receive(id, message, source, now, effects)
+        });
     }
 
     /// The connection of a learner is gone.
     pub fn learner_lost(&mut self, id: LearnerId, out: &mut Effects) {
         self.lead(out, |leader, effects| leader.lost(id, effects));
+        self.serve_observers(out, |observers, _, _| observers.lost(id));
+    }
+
+    /// Whether this learner of the server has the history, and may serve clients.
+    #[must_use]
+    pub fn is_synced(&self, id: LearnerId) -> bool {
+        match &self.role {
+            Role::Leading(leader) => leader.is_synced(id),
+            Role::Learning(_, observers) => observers.is_synced(id),
+            Role::Settling(_) | Role::Looking(_) => false,
+        }
     }
 
     /// Proposes a transaction; only an established leader is asked to. See [`Leader::propose`].
@@ -456,13 +487,20 @@ impl Peer {
     pub fn next_log_read(&mut self) -> Option<LogRead> {
         match &mut self.role {
             Role::Leading(leader) => leader.next_log_read(),
-            _ => None,
+            Role::Learning(_, observers) => observers.next_log_read(),
+            Role::Settling(_) | Role::Looking(_) => None,
         }
     }
 
     /// What [`LogRead`] asked for: see [`Leader::log_read`].
     pub fn log_read(&mut self, id: LearnerId, part: Option<LogPart>, now: Millis, out: &mut Effects) {
-        self.lead(out, |leader, effects| leader.log_read(id, part, now, effects));
+        match &self.role {
+            Role::Leading(_) => self.lead(out, |leader, effects| leader.log_read(id, part, now, effects)),
+            Role::Learning(..) => self.serve_observers(out, |observers, source, effects| {
+                observers.log_read(id, part, source, now, effects);
+            }),
+            Role::Settling(_) | Role::Looking(_) => {}
+        }
     }
 
     /// The server is about to end, or to lead no more: see [`Leader::hand_over`]. It ends with [`Effect::Settle`]. A server
@@ -479,7 +517,7 @@ impl Peer {
     // As learner.
 
     fn learn(&mut self, out: &mut Effects, act: impl FnOnce(&mut Learner, &mut Vec<LearnerEffect>)) {
-        let Role::Learning(learner) = &mut self.role else {
+        let Role::Learning(learner, _) = &mut self.role else {
             return;
         };
         let mut effects = Vec::new();
@@ -508,6 +546,9 @@ impl Peer {
                 }
                 LearnerEffect::Serve(epoch) => {
                     self.election.epoch_established(epoch);
+                    if let Role::Learning(learner, observers) = &mut self.role {
+                        observers.begin(epoch, learner.history());
+                    }
                     out.push(Effect::Learn(effect));
                 }
                 effect => out.push(Effect::Learn(effect)),
@@ -517,16 +558,34 @@ impl Peer {
 
     /// The leader's next proposal changes the configuration: see [`Learner::reconfig_proposed`].
     pub fn reconfig_proposed(&mut self, zxid: Zxid, config: Arc<QuorumConfig>) {
-        if let (Role::Learning(learner), true) = (&mut self.role, self.config.members.is_dynamic()) {
+        if let (Role::Learning(learner, _), true) = (&mut self.role, self.config.members.is_dynamic()) {
             learner.reconfig_proposed(zxid, config);
         }
     }
 
     /// The leader's next packet is `NEWLEADER` with this configuration: see [`Learner::config_of_leader`].
     pub fn config_of_leader(&mut self, config: Arc<QuorumConfig>) {
-        if let (Role::Learning(learner), true) = (&mut self.role, self.config.members.is_dynamic()) {
+        if let (Role::Learning(learner, _), true) = (&mut self.role, self.config.members.is_dynamic()) {
             learner.config_of_leader(config);
         }
+    }
+
+    /// Lets the server's observers, if it follows, be told something.
+    fn serve_observers(
+        &mut self,
+        out: &mut Effects,
+        act: impl FnOnce(&mut ObserverMaster, Source<'_>, &mut Vec<LeaderEffect>),
+    ) {
+        let Role::Learning(learner, observers) = &mut self.role else {
+            return;
+        };
+        let source = Source {
+            history: learner.history(),
+            durable: self.reads_log.then(|| learner.durable()),
+        };
+        let mut effects = Vec::new();
+        act(observers, source, &mut effects);
+        out.extend(effects.into_iter().map(Effect::Lead));
     }
 
     /// The connection to the leader is there.
@@ -536,7 +595,14 @@ impl Peer {
 
     /// The leader says something.
     pub fn leader_said(&mut self, message: ToLearner, now: Millis, out: &mut Effects) {
+        let activated = match &message {
+            ToLearner::CommitAndActivate { zxid, leader } => Some((*zxid, *leader)),
+            _ => None,
+        };
         self.learn(out, |learner, effects| learner.receive(message, now, effects));
+        self.serve_observers(out, |observers, source, effects| {
+            observers.relay(source, activated, now, effects)
+        });
     }
 
     /// The leader cannot be reached, or the connection is gone.
@@ -546,7 +612,7 @@ impl Peer {
 
     /// The server gives its role up, whatever it is; the text says why.
     pub fn step_down(&mut self, why: &'static str, out: &mut Effects) {
-        if matches!(self.role, Role::Leading(_) | Role::Learning(_)) {
+        if matches!(self.role, Role::Leading(_) | Role::Learning(..)) {
             self.settle(why, out);
         }
     }
@@ -599,7 +665,7 @@ impl Peer {
     fn settle(&mut self, why: &'static str, out: &mut Effects) {
         let history = match core::mem::replace(&mut self.role, Role::Settling(None)) {
             Role::Leading(leader) => Some(leader.into_history()),
-            Role::Learning(learner) => {
+            Role::Learning(learner, _) => {
                 self.election.given_up(learner.leader());
                 learner.into_history()
             }

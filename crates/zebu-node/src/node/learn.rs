@@ -168,6 +168,13 @@ impl<C: Connection> Node<C> {
         self.go_on(&waiting.conn, &handle, waiting.timeout_ms, waiting.read_only, outputs);
     }
 
+    /// The client of a session is served by an observer of this server now: its connection here is closed, and what comes
+    /// for the session is not for it.
+    pub fn session_moved(&mut self, session: SessionId, outputs: &mut impl Outputs<C>) {
+        self.close_other(session, None, outputs);
+        self.bound.remove(&session);
+    }
+
     /// Takes over a transaction from the leader: it is to be logged as it is, and applied when it is committed.
     ///
     /// # Errors

@@ -71,7 +71,10 @@ impl NodeThread {
         match event {
             PeerEvent::Election(event) => self.election_event(event),
             PeerEvent::PortFailed { role } if role == ensemble.role => {
-                self.peer(|peer, _, effects| peer.step_down("the quorum port cannot be opened", effects));
+                // A follower goes on without observers.
+                if ensemble.peer.as_leader().is_some() {
+                    self.peer(|peer, _, effects| peer.step_down("the quorum port cannot be opened", effects));
+                }
             }
             PeerEvent::LearnerConnected { role, id, link } if role == ensemble.role => {
                 ensemble.learners.insert(id, link);
@@ -95,8 +98,9 @@ impl NodeThread {
                 ensemble.learners.remove(&id);
                 self.peer(|peer, _, effects| peer.learner_lost(id, effects));
             }
-            PeerEvent::LeaderConnected { connection, link } if connection == ensemble.connection => {
+            PeerEvent::LeaderConnected { connection, sid, link } if connection == ensemble.connection => {
                 ensemble.leader = Some(link);
+                ensemble.master = Some(sid);
                 self.peer(Peer::leader_connected);
             }
             PeerEvent::LeaderSaid {

@@ -1,4 +1,4 @@
-//! A learner's connection to its leader. It has a thread of its own: a whole tree may come by it, which is taken apart and
+//! A learner's connection to its leader, or an observer's to the follower that it learns from. It has a thread of its own: a whole tree may come by it, which is taken apart and
 //! written to disk as it comes.
 
 use std::io;
@@ -9,10 +9,10 @@ use bytes::{Buf, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use zebu_proto::Zxid;
 use zebu_proto::jute::Write as _;
 use zebu_proto::quorum::{HostPort, QuorumPacket, SnapshotPart, SnapshotStream};
 use zebu_proto::snapshot::END_MARK;
+use zebu_proto::{Sid, Zxid};
 use zebu_store::SnapshotWriter;
 use zebu_tree::{Loader, Tree};
 use zebu_zab::ToLearner;
@@ -42,6 +42,13 @@ pub(crate) struct ReceivedTree {
     pub(crate) writer: SnapshotWriter,
 }
 
+/// A server to learn from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) sid: Sid,
+    pub(crate) addresses: Vec<HostPort>,
+}
+
 /// The connection, or the attempt at it. It ends when this is dropped.
 pub(crate) struct LeaderConnection {
     _open: watch::Sender<()>,
@@ -53,11 +60,11 @@ struct Task {
 }
 
 impl LeaderConnection {
-    /// Connects to one of these addresses. What comes of it is told as events with this number.
+    /// Connects to the first of these that can be reached. What comes of it is told as events with this number.
     ///
     /// # Errors
     /// If there can be no more threads.
-    pub(crate) fn open(shared: &Arc<Shared>, addresses: Vec<HostPort>, connection: u64) -> io::Result<Self> {
+    pub(crate) fn open(shared: &Arc<Shared>, routes: Vec<Route>, connection: u64) -> io::Result<Self> {
         let (open, closed) = watch::channel(());
         let task = Task {
             shared: shared.clone(),
@@ -65,24 +72,24 @@ impl LeaderConnection {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         server::guarded(shared, "zebu-learner", move || {
-            runtime.block_on(task.run(&addresses, closed));
+            runtime.block_on(task.run(&routes, closed));
         })?;
         Ok(Self { _open: open })
     }
 }
 
 impl Task {
-    async fn run(self, addresses: &[HostPort], mut closed: watch::Receiver<()>) {
-        let socket = tokio::select! {
-            socket = tokio::time::timeout(GIVE_UP, connect(addresses)) => socket,
+    async fn run(self, routes: &[Route], mut closed: watch::Receiver<()>) {
+        let connected = tokio::select! {
+            connected = tokio::time::timeout(GIVE_UP, connect(routes)) => connected,
             _ = closed.changed() => return,
         };
         let connection = self.connection;
-        let Ok(socket) = socket else {
+        let Ok((sid, socket)) = connected else {
             tracing::warn!("the leader cannot be reached");
             return self.tell(PeerEvent::LeaderLost { connection });
         };
-        if let Err(error) = self.serve(socket, &mut closed).await {
+        if let Err(error) = self.serve(sid, socket, &mut closed).await {
             tracing::warn!(%error, "the connection to the leader has ended");
         }
         self.tell(PeerEvent::LeaderLost { connection });
@@ -92,12 +99,13 @@ impl Task {
         self.shared.queue.push(NodeEvent::Peer(event));
     }
 
-    async fn serve(&self, socket: TcpStream, closed: &mut watch::Receiver<()>) -> io::Result<()> {
+    async fn serve(&self, sid: Sid, socket: TcpStream, closed: &mut watch::Receiver<()>) -> io::Result<()> {
         socket.set_nodelay(true)?;
         let link = Link::new(socket.peer_addr()?);
         let (mut reading, writing) = socket.into_split();
         self.tell(PeerEvent::LeaderConnected {
             connection: self.connection,
+            sid,
             link: link.clone(),
         });
         let ended = tokio::select! {
@@ -214,15 +222,18 @@ impl Task {
     }
 }
 
-/// Connects to the leader, however long that takes: whoever waits gives up.
-async fn connect(addresses: &[HostPort]) -> TcpStream {
+/// Connects to the leader, or to one of those who stand for it, however long that takes: whoever waits gives up.
+async fn connect(routes: &[Route]) -> (Sid, TcpStream) {
     let mut delay = RETRY;
     loop {
-        for address in addresses {
+        let addresses = routes
+            .iter()
+            .flat_map(|route| route.addresses.iter().map(|address| (route.sid, address)));
+        for (sid, address) in addresses {
             // The name is looked up anew: servers move.
             let attempt = TcpStream::connect((address.host.as_str(), address.port));
             match tokio::time::timeout(ATTEMPT, attempt).await {
-                Ok(Ok(socket)) => return socket,
+                Ok(Ok(socket)) => return (sid, socket),
                 Ok(Err(error)) => tracing::debug!(%address, %error, "the leader cannot be reached yet"),
                 Err(_) => tracing::debug!(%address, "the leader does not answer yet"),
             }

@@ -12,7 +12,7 @@ use zebu_zab::{Leader, LeaderEffect, LearnerId, LogPart, LogRead, Proposal, Sync
 use super::PeerEvent;
 use super::link::TreeSource;
 use super::message::LearnerSays;
-use super::quorum_port::QuorumPort;
+use super::quorum_port::{Port, QuorumPort};
 use super::state::SyncFor;
 use crate::node_thread::NodeThread;
 use crate::shared::{NodeEvent, ServerRole};
@@ -73,7 +73,10 @@ impl NodeThread {
         if ensemble.role != role || !ensemble.learners.contains_key(&id) {
             return;
         }
-        let has_history = ensemble.peer.as_leader().is_some_and(|leader| leader.is_synced(id));
+        if ensemble.peer.as_observer_master().is_some() {
+            return self.observer_said(id, says);
+        }
+        let has_history = ensemble.peer.is_synced(id);
         let is_leading = has_history && self.node.role() == NodeRole::Leading;
         // What would begin now might not come to its end. Nobody will hear of it, as if it had come a moment later.
         let is_ending = ensemble.peer.as_leader().is_some_and(Leader::is_handing_over);
@@ -131,7 +134,7 @@ impl NodeThread {
         }
     }
 
-    fn close_learner(&mut self, id: LearnerId, why: &str) {
+    pub(super) fn close_learner(&mut self, id: LearnerId, why: &str) {
         let Some(ensemble) = &mut self.ensemble else { return };
         if let Some(link) = ensemble.learners.remove(&id) {
             tracing::warn!(peer = %link.peer, why, "the connection of a learner is ended");
@@ -145,6 +148,7 @@ impl NodeThread {
         ensemble.port = Some(QuorumPort::open(
             ensemble.runtime.handle(),
             &self.shared,
+            Port::Quorum,
             ensemble.quorum_listen(),
             ensemble.role,
             &ensemble.next_learner,
@@ -203,6 +207,10 @@ impl NodeThread {
             );
         }
         let Some(ensemble) = &self.ensemble else { return };
+        if let Some(observers) = ensemble.peer.as_observer_master() {
+            let count = observers.synced().count() as u64;
+            stats.synced_observers.store(count, Ordering::Relaxed);
+        }
         let Some(leader) = ensemble.peer.as_leader() else {
             return;
         };

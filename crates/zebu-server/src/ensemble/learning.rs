@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use zebu_node::Forward;
-use zebu_proto::quorum::{HostPort, LearnerInfo, LearnerMessage, MemberAddress, QuorumConfig, SessionTouch};
-use zebu_proto::{SessionId, Sid, Zxid};
+use zebu_proto::quorum::{LearnerInfo, LearnerMessage, QuorumConfig, SessionTouch};
+use zebu_proto::{OpCode, SessionId, Sid, Zxid};
 use zebu_store::{EpochFile, Sections, StoreError};
 use zebu_tree::Tree;
 use zebu_zab::{LearnerEffect, RecentHistory, ToLeader, ToLearner};
 
 use super::leader_connection::{LeaderConnection, ReceivedTree};
 use super::message::LeaderSays;
+use super::observer_master::AskedBy;
 use super::state::RECENT_COUNT;
 use crate::node_thread::NodeThread;
 use crate::recovery;
@@ -19,7 +20,7 @@ use crate::shared::ServerRole;
 impl NodeThread {
     /// Sends what clients want of the leader.
     pub(crate) fn forward(&mut self) {
-        let Some(ensemble) = &self.ensemble else { return };
+        let Some(ensemble) = &mut self.ensemble else { return };
         for forward in self.node.take_forwards() {
             match forward {
                 Forward::Request {
@@ -28,14 +29,20 @@ impl NodeThread {
                     op,
                     body,
                     ids,
-                } => ensemble.send_to_leader(&LearnerMessage::Request {
-                    session,
-                    cxid: xid,
-                    op: op.code(),
-                    body: &body,
-                    authinfo: Some(ids.to_vec()),
-                }),
+                } => {
+                    if op == OpCode::Sync {
+                        ensemble.asked.sync(AskedBy::Here);
+                    }
+                    ensemble.send_to_leader(&LearnerMessage::Request {
+                        session,
+                        cxid: xid,
+                        op: op.code(),
+                        body: &body,
+                        authinfo: Some(ids.to_vec()),
+                    });
+                }
                 Forward::Revalidate { session, timeout_ms } => {
+                    ensemble.asked.revalidate(session, AskedBy::Here);
                     ensemble.send_to_leader(&LearnerMessage::Revalidate { session, timeout_ms });
                 }
             }
@@ -55,15 +62,8 @@ impl NodeThread {
                 self.peer(|peer, now, effects| peer.leader_said(message, now, effects));
             }
             LeaderSays::Configured { message, text } => self.configured(message, &text),
-            LeaderSays::Revalidated { session, is_valid } => {
-                let now = self.shared.clock.now();
-                self.node.revalidated(session, is_valid, now, &mut self.outputs);
-            }
-            LeaderSays::Synced => {
-                if !self.node.synced() {
-                    tracing::debug!("the leader answered a sync for which nobody waits any more");
-                }
-            }
+            LeaderSays::Revalidated { session, is_valid } => self.revalidated(session, is_valid),
+            LeaderSays::Synced => self.sync_answered(),
         }
     }
 
@@ -146,6 +146,8 @@ impl NodeThread {
                     thread.node.begin_learning(&shared.replica.read(), now);
                 });
                 tracing::info!(%epoch, %role, "following a leader");
+                self.open_observer_port();
+                self.note_master();
             }
             // The peer turns them into effects of its own.
             LearnerEffect::Leave(_) | LearnerEffect::See(_) | LearnerEffect::Activate { .. } => {}
@@ -156,22 +158,9 @@ impl NodeThread {
         let Some(ensemble) = &mut self.ensemble else { return };
         ensemble.connection += 1;
         ensemble.leader = None;
-        let members = ensemble.peer.members();
-        let mut addresses: Vec<HostPort> = Vec::new();
-        for config in [members.committed(), members.last_seen()] {
-            let known = config
-                .members
-                .get(&leader)
-                .into_iter()
-                .flat_map(|member| &member.addresses);
-            for address in known.map(MemberAddress::quorum) {
-                if !addresses.contains(&address) {
-                    addresses.push(address);
-                }
-            }
-        }
-        tracing::info!(%leader, "connecting to the leader");
-        match LeaderConnection::open(&self.shared, addresses, ensemble.connection) {
+        let routes = ensemble.routes(&self.shared, leader);
+        tracing::info!(%leader, by = ?routes.iter().map(|route| route.sid.0).collect::<Vec<_>>(), "connecting to the leader");
+        match LeaderConnection::open(&self.shared, routes, ensemble.connection) {
             Ok(connection) => ensemble.leader_connection = Some(connection),
             Err(error) => {
                 tracing::error!(%error, "no thread for the connection to the leader");
@@ -211,9 +200,10 @@ impl NodeThread {
                     session,
                     timeout_ms: i32::try_from(timeout_ms).unwrap_or(i32::MAX),
                 };
+                let sessions = self.node.heard_of(since).map(touch);
                 LearnerMessage::Ping {
                     zxid: ensemble.pinged,
-                    sessions: self.node.heard_of(since).map(touch).collect(),
+                    sessions: sessions.chain(ensemble.take_heard_by_observers()).collect(),
                 }
             }
         };

@@ -1,7 +1,8 @@
 //! A server among others: the election port, the quorum port, and what drives them.
 //!
 //! What is decided is decided by [`zebu_zab::Peer`], which lives on the node thread; [`driver`] tells it what happens and
-//! carries out what it wants, [`leading`] and [`learning`] what only a leader or a learner does. [`state`] is what it keeps, [`reading`] what a server
+//! carries out what it wants, [`leading`] and [`learning`] what only a leader or a learner does, [`observer_master`] what a
+//! follower does for observers. [`state`] is what it keeps, [`reading`] what a server
 //! does that finds no leader. Sockets belong to tasks: [`election_port`] and [`quorum_port`] on a runtime of their own,
 //! [`leader_connection`] on a thread of its own. They talk to the node thread in [`PeerEvent`]s, and it to them through
 //! [`link::Link`]s and the handle of the election port.
@@ -12,8 +13,10 @@ mod leader_connection;
 mod leading;
 mod learning;
 mod link;
+mod master_choice;
 mod membership;
 mod message;
+mod observer_master;
 mod quorum_port;
 mod reading;
 #[cfg(test)]
@@ -23,6 +26,7 @@ pub(crate) mod stats;
 
 use std::sync::Arc;
 
+use zebu_proto::Sid;
 use zebu_zab::{LearnerId, LogPart};
 
 use self::election_port::ElectionEvent;
@@ -35,7 +39,7 @@ pub(crate) use self::state::{Ensemble, RECENT_COUNT, own_data};
 pub(crate) enum PeerEvent {
     /// On the election port.
     Election(ElectionEvent),
-    /// The quorum port could not be opened.
+    /// The port for learners could not be opened.
     PortFailed { role: u64 },
     /// A learner has connected.
     LearnerConnected { role: u64, id: LearnerId, link: Arc<Link> },
@@ -54,8 +58,8 @@ pub(crate) enum PeerEvent {
         id: LearnerId,
         part: Option<LogPart>,
     },
-    /// The connection to the leader is there.
-    LeaderConnected { connection: u64, link: Arc<Link> },
+    /// The connection to the leader, or to the follower that an observer learns from, is there.
+    LeaderConnected { connection: u64, sid: Sid, link: Arc<Link> },
     /// The leader says something.
     LeaderSaid {
         connection: u64,

@@ -1,4 +1,4 @@
-//! The quorum port of a leader: learners connect to it.
+//! The quorum port of a leader, and the port of a follower for observers: learners connect to them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,14 +27,24 @@ const BIND_RETRY: Duration = Duration::from_millis(50);
 const BIND_ATTEMPTS: u32 = 60;
 const READ_BYTES: usize = 64 << 10;
 
+/// Whom a port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    /// The quorum port of a leader.
+    Quorum,
+    /// The port of a follower for observers (`observerMasterPort`).
+    Observers,
+}
+
 /// The open port. It is closed, with all connections that came by it, when this is dropped.
 pub(crate) struct QuorumPort {
     _open: watch::Sender<()>,
 }
 
 /// What all connections of a port share.
-struct Port {
+struct Listener {
     shared: Arc<Shared>,
+    port: Port,
     role: u64,
     next: Arc<AtomicU64>,
     connections: AtomicUsize,
@@ -45,32 +55,37 @@ impl QuorumPort {
     pub(crate) fn open(
         runtime: &Handle,
         shared: &Arc<Shared>,
+        port: Port,
         addresses: Vec<HostPort>,
         role: u64,
         next: &Arc<AtomicU64>,
     ) -> Self {
         let (open, closed) = watch::channel(());
-        let port = Arc::new(Port {
+        let listener = Arc::new(Listener {
             shared: shared.clone(),
+            port,
             role,
             next: next.clone(),
             connections: AtomicUsize::new(0),
         });
         for address in addresses {
-            runtime.spawn(port.clone().listen(address, closed.clone()));
+            runtime.spawn(listener.clone().listen(address, closed.clone()));
         }
         Self { _open: open }
     }
 }
 
-impl Port {
+impl Listener {
     async fn listen(self: Arc<Self>, address: HostPort, mut closed: watch::Receiver<()>) {
         let listener = tokio::select! {
             bound = bind_in_the_end(&address) => match bound {
                 Ok(listener) => listener,
                 Err(error) => {
-                    tracing::error!(%address, %error, "the quorum port cannot be opened: no server can follow this one. Another process may have it, or the address in this server's line is not this machine's (quorumListenOnAllIPs=true listens on all)");
-                    self.shared.queue.push(NodeEvent::Peer(PeerEvent::PortFailed { role: self.role }));
+                    match self.port {
+                        Port::Quorum => tracing::error!(%address, %error, "the quorum port cannot be opened: no server can follow this one. Another process may have it, or the address in this server's line is not this machine's (quorumListenOnAllIPs=true listens on all)"),
+                        Port::Observers => tracing::error!(%address, %error, "the port for observers cannot be opened (observerMasterPort): none can learn from this server, until it follows another leader. Another process may have the port"),
+                    }
+                    self.tell(PeerEvent::PortFailed { role: self.role });
                     return;
                 }
             },

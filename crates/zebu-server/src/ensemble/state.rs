@@ -18,6 +18,7 @@ use super::PeerEvent;
 use super::election_port::{ElectionPort, ElectionPortConfig};
 use super::leader_connection::LeaderConnection;
 use super::link::Link;
+use super::observer_master::Asked;
 use super::quorum_port::QuorumPort;
 use crate::config::{Listen, dynamic_files};
 use crate::shared::{NodeEvent, Shared};
@@ -51,6 +52,14 @@ pub(crate) struct Ensemble {
     pub(super) connection: u64,
     pub(super) leader_connection: Option<LeaderConnection>,
     pub(super) leader: Option<Arc<Link>>,
+    /// Whom this server learns from, or did last: the leader, or for an observer a follower.
+    pub(super) master: Option<Sid>,
+    /// As observer: since when no follower takes it in.
+    pub(super) without_master_since: Option<Millis>,
+    pub(super) asked: Asked,
+    /// Sessions that observers of this follower have heard of since the leader was told, with their timeouts in
+    /// milliseconds.
+    pub(super) heard_by_observers: BTreeMap<SessionId, i32>,
     /// A tree that was received and is not installed.
     pub(super) received: Option<SnapshotWriter>,
     /// The zxid of the ping that is answered next.
@@ -176,6 +185,10 @@ impl Ensemble {
             connection: 0,
             leader_connection: None,
             leader: None,
+            master: None,
+            without_master_since: None,
+            asked: Asked::default(),
+            heard_by_observers: BTreeMap::new(),
             received: None,
             pinged: Zxid::ZERO,
             heard_since: Millis(0),
@@ -248,6 +261,8 @@ impl Ensemble {
         self.leader = None;
         self.leader_connection = None;
         self.received = None;
+        self.asked.clear();
+        self.heard_by_observers.clear();
         self.read_only_at = None;
         self.syncs.clear();
     }

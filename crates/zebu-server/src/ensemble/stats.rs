@@ -1,10 +1,10 @@
-//! What four-letter words tell of a leader.
+//! What four-letter words tell of a server among others.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-/// Numbers of a leader, for `srvr` and `mntr`. They say nothing while this server does not lead.
+/// Numbers of a leader, for `srvr` and `mntr`, and a few of a learner. The former say nothing while this server does not lead.
 pub(crate) struct LeaderStats {
     /// Connections on the quorum port.
     pub(crate) learners: AtomicU64,
@@ -12,13 +12,15 @@ pub(crate) struct LeaderStats {
     pub(crate) synced_followers: AtomicU64,
     /// Of these, those that do not vote.
     pub(crate) synced_non_voting_followers: AtomicU64,
-    /// Observers that have the history.
+    /// Observers that have the history; those of a follower as well.
     pub(crate) synced_observers: AtomicU64,
     /// Syncs that are not answered.
     pub(crate) pending_syncs: AtomicU64,
     /// Since when this server leads, milliseconds on the monotonic clock.
     pub(crate) since_ms: AtomicU64,
     proposals: Mutex<Sizes>,
+    /// On a learner: whom it learns from.
+    pub(crate) master: AtomicI64,
     /// Transactions after which the tree was not what the leader's had been.
     pub(crate) divergences: AtomicU64,
 }
@@ -49,6 +51,7 @@ impl LeaderStats {
             pending_syncs: AtomicU64::new(0),
             since_ms: AtomicU64::new(0),
             proposals: Mutex::new(Sizes::NONE),
+            master: AtomicI64::new(-1),
             divergences: AtomicU64::new(0),
         }
     }

@@ -90,6 +90,14 @@ fn ensemble(shared: &Shared, values: &mut Values) {
     values.put("peer_state", state);
     let stats = &shared.leader_stats;
     values.put("digest_mismatches_count", stats.divergences.load(Ordering::Relaxed));
+    let observers = stats.synced_observers.load(Ordering::Relaxed);
+    // Source: `QuorumPeer.getSynced_observers_metric`, `ObserverZooKeeperServer.dumpMonitorValues`.
+    if role == ServerRole::Follower && shared.config.ensemble.observer_master_port.is_some() {
+        values.put("synced_observers", observers);
+    }
+    if role == ServerRole::Observer {
+        values.put("observer_master_id", stats.master.load(Ordering::Relaxed));
+    }
     if role != ServerRole::Leader {
         return;
     }
@@ -99,7 +107,7 @@ fn ensemble(shared: &Shared, values: &mut Values) {
     values.put("synced_followers", stats.synced_followers.load(Ordering::Relaxed));
     let non_voting = stats.synced_non_voting_followers.load(Ordering::Relaxed);
     values.put("synced_non_voting_followers", non_voting);
-    values.put("synced_observers", stats.synced_observers.load(Ordering::Relaxed));
+    values.put("synced_observers", observers);
     values.put("pending_syncs", stats.pending_syncs.load(Ordering::Relaxed));
     values.put("leader_uptime", uptime_ms);
     values.put("last_proposal_size", last);

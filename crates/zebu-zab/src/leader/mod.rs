@@ -15,6 +15,7 @@ use zebu_proto::quorum::{ConfigVersion, QuorumConfig};
 use zebu_proto::{Epoch, Millis, Sid, Zxid};
 
 use crate::history::{LogPart, Proposal, RecentHistory, SyncPlan};
+use crate::log_search::{LogSearch, Step};
 use crate::members::{Members, stays_voter};
 use crate::message::{ToLeader, ToLearner};
 
@@ -47,7 +48,8 @@ impl Times {
     }
 }
 
-/// What a leader wants done. Each may be done at once, in order.
+/// What a leader wants done. Each may be done at once, in order. A follower that has observers of its own sends to them, and
+/// ends their connections, as a leader does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaderEffect {
     /// Make `acceptedEpoch` durable, then call [`Leader::accepted_epoch_saved`].
@@ -149,9 +151,8 @@ struct Learner {
     answered_round: u64,
     /// The end of the history when it was registered: it has that once it has acknowledged the history.
     history_end: Zxid,
-    /// What was read from the log for it so far, and how often.
-    log: Option<LogPart>,
-    log_reads: u32,
+    /// What it lacks, as far as that has to be read from the log.
+    log: LogSearch,
 }
 
 impl Learner {
@@ -358,8 +359,7 @@ impl Leader {
             pings: VecDeque::new(),
             answered_round: 0,
             history_end: Zxid::ZERO,
-            log: None,
-            log_reads: 0,
+            log: LogSearch::default(),
         };
         self.learners.insert(id, learner);
     }

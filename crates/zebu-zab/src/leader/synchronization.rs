@@ -2,9 +2,6 @@
 
 use super::*;
 
-/// How often the log is read for one learner, which must come to what is kept in memory before that has moved on.
-const LOG_READS_MAX: u32 = 4;
-
 impl Leader {
     /// Decides how a learner gets the history and registers it for what is new, in one step: nothing can be committed
     /// between the two.
@@ -16,39 +13,21 @@ impl Leader {
             return;
         };
         // The leader has begun an epoch, and the learner's history ends there.
-        let plan = if last_zxid == self.last_committed {
-            SyncPlan::Diff { after: last_zxid }
-        } else {
-            self.history.plan(last_zxid)
-        };
-        let part = learner.log.take();
-        let plan = match (plan, &part) {
-            (SyncPlan::Older, None) if self.may_read_log(id, last_zxid) => return,
-            (SyncPlan::Older, Some(part)) => part.plan(last_zxid),
-            (plan, _) => plan,
-        };
-        self.register(id, plan, part, now, out);
-    }
-
-    /// Asks for what the learner lacks, if the log can have it.
-    fn may_read_log(&mut self, id: LearnerId, last_zxid: Zxid) -> bool {
-        let until = self.history.base();
-        let Some(learner) = self.learners.get_mut(&id) else {
-            return false;
-        };
-        // What has no history has nothing to go on from; and a leader may have committed what it has not made durable.
-        if !self.reads_log || last_zxid <= Zxid::ZERO || until > self.flushed || learner.log_reads == LOG_READS_MAX {
-            return false;
+        if last_zxid == self.last_committed {
+            return self.register(id, SyncPlan::Diff { after: last_zxid }, None, now, out);
         }
-        let after = learner.log.as_ref().map_or(last_zxid, LogPart::last);
-        learner.stage = Stage::Reading { last_zxid };
-        learner.log_reads += 1;
-        self.log_reads.push_back(LogRead {
-            learner: id,
-            after,
-            until,
-        });
-        true
+        let durable = self.reads_log.then_some(self.flushed);
+        match learner.log.step(last_zxid, &self.history, durable) {
+            Step::Read { after, until } => {
+                learner.stage = Stage::Reading { last_zxid };
+                self.log_reads.push_back(LogRead {
+                    learner: id,
+                    after,
+                    until,
+                });
+            }
+            Step::Sync(plan, part) => self.register(id, plan, part, now, out),
+        }
     }
 
     /// The driver reads the log for learners that lack more than is kept in memory: it asks for [`Leader::next_log_read`]
@@ -66,30 +45,17 @@ impl Leader {
 
     /// What [`LogRead`] asked for. The way of synchronization is decided anew, with what is in memory now.
     pub fn log_read(&mut self, id: LearnerId, part: Option<LogPart>, now: Millis, out: &mut Effects) {
-        let base = self.history.base();
         let Some(learner) = self.learners.get_mut(&id) else {
             return;
         };
-        let Stage::Reading { last_zxid } = learner.stage else {
-            return;
-        };
-        let read = match (learner.log.take(), part) {
-            (Some(mut begun), Some(more)) => begun.extend(more).then_some(begun),
-            (_, part) => part,
-        };
-        let Some(read) = read else {
-            return self.register(id, SyncPlan::Snapshot, None, now, out);
-        };
-        let reaches_memory = read.last() >= base;
-        learner.log = Some(read);
-        // What is in memory has moved on since: the part in between comes from the log as well.
-        if !reaches_memory {
-            if !self.may_read_log(id, last_zxid) {
-                self.register(id, SyncPlan::Snapshot, None, now, out);
-            }
+        if !matches!(learner.stage, Stage::Reading { .. }) {
             return;
         }
-        self.synchronize(id, now, out);
+        if learner.log.read(part) {
+            self.synchronize(id, now, out);
+        } else {
+            self.register(id, SyncPlan::Snapshot, None, now, out);
+        }
     }
 
     /// Sends what brings the learner to this history, and registers it for what is new.
@@ -98,39 +64,12 @@ impl Leader {
             return;
         };
         learner.stage = Stage::Syncing;
-        learner.log = None;
+        learner.log = LogSearch::default();
         let is_observer = learner.is_observer;
-        let last = self.history.last();
-        learner.history_end = last;
-        let mut send = |message| out.push(LeaderEffect::Send(id, message));
-        let after = match plan {
-            SyncPlan::Diff { after } if after == self.last_committed => {
-                send(ToLearner::Diff { zxid: after });
-                last
-            }
-            SyncPlan::Diff { after } => {
-                send(ToLearner::Diff { zxid: last });
-                after
-            }
-            SyncPlan::Truncate { to } => {
-                send(ToLearner::Trunc { zxid: to });
-                to
-            }
-            SyncPlan::Snapshot | SyncPlan::Older => {
-                // The applied tree has everything that is committed.
-                out.push(LeaderEffect::SendSnapshot(id));
-                last
-            }
-        };
-        let mut send = |message| out.push(LeaderEffect::Send(id, message));
-        let base = self.history.base();
-        let from_log = part.into_iter().flat_map(|part| part.entries);
-        let from_log = from_log.filter(|entry| entry.zxid > after && entry.zxid <= base);
-        for Proposal { zxid, txn } in from_log.chain(self.history.after(after).cloned()) {
-            send(ToLearner::Proposal { zxid, txn });
-            send(ToLearner::Commit { zxid });
-        }
+        learner.history_end = self.history.last();
         let mut newest = None;
+        self.history.send(id, plan, part, out);
+        let mut send = |message| out.push(LeaderEffect::Send(id, message));
         if !is_observer {
             for Proposal { zxid, txn } in self.outstanding.iter().cloned() {
                 newest = Some(zxid);

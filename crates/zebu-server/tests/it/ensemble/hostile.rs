@@ -12,7 +12,7 @@ use super::members::Members;
 use crate::support::connect;
 
 /// Every connection that says this is closed by the server.
-fn check_closed(address: SocketAddr, what: &str, bytes: &[u8]) {
+pub(super) fn check_closed(address: SocketAddr, what: &str, bytes: &[u8]) {
     let mut socket = connect(address);
     // A server that closes early may reset the connection while this is still being written.
     let _ = socket.write_all(bytes);
@@ -32,7 +32,7 @@ fn is_closed(socket: &mut TcpStream) -> bool {
 }
 
 /// Bytes that look like nothing, the same each time.
-fn noise(len: usize) -> Vec<u8> {
+pub(super) fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let next = || {
         state = state
@@ -44,11 +44,11 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 /// A packet of a learner: type, zxid, length of the data, no more.
-fn head(kind: i32, len: i32) -> Vec<u8> {
+pub(super) fn head(kind: i32, len: i32) -> Vec<u8> {
     [&kind.to_be_bytes()[..], &0i64.to_be_bytes(), &len.to_be_bytes()].concat()
 }
 
-fn info(sid: i64, epoch: u32) -> Vec<u8> {
+pub(super) fn info(sid: i64, epoch: u32) -> Vec<u8> {
     LearnerMessage::FollowerInfo {
         accepted_epoch: Epoch(epoch),
         info: LearnerInfo::new(Sid(sid), ConfigVersion(0)),

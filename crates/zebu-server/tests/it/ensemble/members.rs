@@ -43,12 +43,27 @@ impl Members {
 
     /// The same with observers, and none of them started yet.
     pub(crate) fn with_observers(voters: usize, observers: usize, configure: impl Fn(&mut Config) + 'static) -> Self {
+        Self::at(|_| Ipv4Addr::LOCALHOST, voters, observers, configure)
+    }
+
+    /// The same, each member at an address of its own, as if they were on different machines.
+    pub(crate) fn apart(voters: usize, observers: usize, configure: impl Fn(&mut Config) + 'static) -> Self {
+        let host = |number| Ipv4Addr::new(127, 0, 0, u8::try_from(number).unwrap());
+        Self::at(host, voters, observers, configure)
+    }
+
+    fn at(
+        host: impl Fn(usize) -> Ipv4Addr,
+        voters: usize,
+        observers: usize,
+        configure: impl Fn(&mut Config) + 'static,
+    ) -> Self {
         let mut membership = QuorumConfig::default();
         let mut members = Vec::new();
         for number in 1..=voters + observers {
             let (quorum, election, client) = (free_port(), free_port(), free_port());
             let part = if number > voters { ":observer" } else { "" };
-            let line = format!("127.0.0.1:{quorum}:{election}{part}");
+            let line = format!("{}:{quorum}:{election}{part}", host(number));
             membership.add(&format!("server.{number}"), &line).unwrap();
             members.push(Member {
                 dir: tempfile::tempdir().unwrap(),
@@ -108,6 +123,15 @@ impl Members {
         1..=self.members.len()
     }
 
+    /// Members that are started from now on are told this as well.
+    pub(crate) fn configure(&mut self, more: impl Fn(&mut Config) + 'static) {
+        let before = std::mem::replace(&mut self.configure, Box::new(|_| {}));
+        self.configure = Box::new(move |config| {
+            before(config);
+            more(config);
+        });
+    }
+
     /// Starts a member that is not running.
     pub(crate) fn run(&mut self, number: usize) {
         let member = &mut self.members[number - 1];
@@ -162,12 +186,17 @@ impl Members {
 
     /// Where learners reach it while it leads.
     pub(crate) fn quorum_port(&self, number: usize) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.addresses(number).quorum_port).into()
+        (self.host(number), self.addresses(number).quorum_port).into()
     }
 
     /// Where votes are exchanged.
     pub(crate) fn election_port(&self, number: usize) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.addresses(number).election_port).into()
+        (self.host(number), self.addresses(number).election_port).into()
+    }
+
+    /// Where other servers reach it.
+    pub(crate) fn host(&self, number: usize) -> Ipv4Addr {
+        self.addresses(number).host.parse().unwrap()
     }
 
     fn addresses(&self, number: usize) -> &MemberAddress {
@@ -194,6 +223,15 @@ impl Members {
     /// Its answer to a four-letter word.
     pub(crate) fn word(&self, number: usize, word: &str) -> String {
         support::word(self.address(number), word.as_bytes())
+    }
+
+    /// What `mntr` says of it under this key, without the prefix.
+    pub(crate) fn value(&self, number: usize, key: &str) -> Option<String> {
+        let answer = self.word(number, "mntr");
+        let mut lines = answer
+            .lines()
+            .filter_map(|line| line.strip_prefix("zk_")?.split_once('\t'));
+        lines.find_map(|(found, value)| (found == key).then(|| value.to_owned()))
     }
 
     /// What it is at the moment, as `srvr` calls it; nothing if it serves nobody.

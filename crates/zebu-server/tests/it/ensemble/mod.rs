@@ -4,6 +4,7 @@ mod catching_up;
 mod hostile;
 mod local;
 mod members;
+mod observer_masters;
 mod reading;
 mod reconfiguration;
 mod sessions;
