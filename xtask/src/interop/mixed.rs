@@ -8,10 +8,11 @@ use crate::chaos::tree;
 use crate::context::{Context, Tally};
 use crate::ensemble::{Ensemble, Place, Setup};
 use crate::interop::client::{Mode, Op, Session};
+use crate::interop::observer_masters;
 use crate::java::JavaVersion;
 use crate::server::Product;
 
-const SERVES_WITHIN: Duration = Duration::from_secs(60);
+pub(super) const SERVES_WITHIN: Duration = Duration::from_secs(60);
 const SESSION_MS: i32 = 20_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Writes of each client in each part of a case.
@@ -49,16 +50,23 @@ pub fn run(context: &Context) -> Result<Tally> {
     ];
     let mut tally = Tally::default();
     for case in &cases {
-        context.say(case.name);
-        match case.run(context) {
-            Ok(()) => tally.passed += 1,
-            Err(error) => {
-                context.announce(&format!("{}: {error:#}", case.name));
-                tally.failed += 1;
-            }
-        }
+        tally = tally.plus(check(context, case.name, || case.run(context)));
+    }
+    for case in &observer_masters::CASES {
+        tally = tally.plus(check(context, case.name, || case.run(context)));
     }
     Ok(tally)
+}
+
+fn check(context: &Context, name: &str, run: impl FnOnce() -> Result<()>) -> Tally {
+    context.say(name);
+    match run() {
+        Ok(()) => Tally::ONE_PASSED,
+        Err(error) => {
+            context.announce(&format!("{name}: {error:#}"));
+            Tally { passed: 0, failed: 1 }
+        }
+    }
 }
 
 impl Case {
@@ -117,7 +125,7 @@ fn wait_for_other_leader(ensemble: &mut Ensemble) -> Result<()> {
 }
 
 /// A client of each of these members writes, and sees what the others wrote after a sync.
-fn work(ensemble: &Ensemble, members: &[usize], part: &str) -> Result<()> {
+pub(super) fn work(ensemble: &Ensemble, members: &[usize], part: &str) -> Result<()> {
     let mut sessions = Vec::new();
     for index in members {
         let address = ensemble.members()[*index].client();
@@ -158,7 +166,7 @@ fn work(ensemble: &Ensemble, members: &[usize], part: &str) -> Result<()> {
 }
 
 /// All members have the same tree.
-fn same(ensemble: &Ensemble) -> Result<()> {
+pub(super) fn same(ensemble: &Ensemble) -> Result<()> {
     let addresses: Vec<_> = ensemble.members().iter().map(|member| member.client()).collect();
     let differences = tree::of_all(&addresses)?;
     if !differences.is_empty() {

@@ -11,4 +11,5 @@ pub mod differential;
 pub mod kazoo;
 pub(crate) mod log_file;
 pub mod mixed;
+mod observer_masters;
 pub mod servers;
