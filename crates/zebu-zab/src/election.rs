@@ -99,6 +99,8 @@ pub struct Election {
     /// What the last election came to.
     decided: Ballot,
     standing: Standing,
+    /// Who proposed the same when this server last decided.
+    supporters: BTreeSet<Sid>,
     /// Voters that cannot be reached at the moment, as far as is known.
     unreachable: BTreeSet<Sid>,
     looking: Option<Looking>,
@@ -140,6 +142,7 @@ impl Election {
                 is_versioned: true,
             },
             standing,
+            supporters: BTreeSet::new(),
             unreachable: BTreeSet::new(),
             looking: None,
         }
@@ -161,6 +164,12 @@ impl Election {
     #[must_use]
     pub const fn decided_vote(&self) -> Vote {
         self.decided.vote
+    }
+
+    /// Whether this server's last decision is due to that one as well: they proposed the same in the same round.
+    #[must_use]
+    pub fn is_supporter(&self, sid: Sid) -> bool {
+        self.supporters.contains(&sid)
     }
 
     /// When [`Election::tick`] wants to be called, if nothing arrives before.
@@ -417,10 +426,18 @@ impl Election {
     }
 
     fn decide(&mut self) -> Decision {
-        let vote = self
-            .looking
-            .take()
-            .map_or(self.decided.vote, |looking| looking.proposal);
+        self.supporters.clear();
+        let vote = match self.looking.take() {
+            Some(looking) => {
+                let same = looking
+                    .received
+                    .iter()
+                    .filter(|(_, ballot)| ballot.vote == looking.proposal);
+                self.supporters.extend(same.map(|(sid, _)| *sid));
+                looking.proposal
+            }
+            None => self.decided.vote,
+        };
         let is_leading = vote.leader == self.me;
         self.decided = Ballot {
             vote,

@@ -85,6 +85,8 @@ pub struct Peer {
     elsewhere: BTreeSet<Sid>,
     is_untrusted: bool,
     reads_log: bool,
+    /// `zookeeper.leader.maxTimeToWaitForEpoch`, milliseconds.
+    epoch_wait_ms_max: Option<u64>,
     #[cfg(feature = "faults")]
     faults: Faults,
 }
@@ -133,6 +135,7 @@ impl Peer {
             named: None,
             elsewhere: BTreeSet::new(),
             reads_log: false,
+            epoch_wait_ms_max: None,
             #[cfg(feature = "faults")]
             faults: Faults::default(),
         }
@@ -144,6 +147,17 @@ impl Peer {
     pub fn with_log(self) -> Self {
         Self {
             reads_log: true,
+            ..self
+        }
+    }
+
+    /// Once elected, this server gives up at once when it has waited for longer than this for its epoch, and one of those
+    /// who elected it looks for a leader again (`zookeeper.leader.maxTimeToWaitForEpoch`). Without this it goes on as long
+    /// as enough others may come.
+    #[must_use]
+    pub fn with_epoch_wait(self, ms_max: Option<u64>) -> Self {
+        Self {
+            epoch_wait_ms_max: ms_max,
             ..self
         }
     }
@@ -292,7 +306,27 @@ impl Peer {
         self.elect(now, out, |election, now, notifications| {
             election.receive(from, notification, now, notifications)
         });
+        self.note_disloyal(from, notification, now, out);
         self.note_elsewhere(from, notification, out);
+    }
+
+    /// One that voted for this server, and looks for a leader again, may keep others from coming for all of `initLimit`:
+    /// that is longer than another election takes (ZOOKEEPER-3109).
+    ///
+    /// Source: `Leader.reportLookingSid`.
+    fn note_disloyal(&mut self, from: Sid, notification: &Notification, now: Millis, out: &mut Effects) {
+        let (Role::Leading(leader), Some(ms_max)) = (&self.role, self.epoch_wait_ms_max) else {
+            return;
+        };
+        let is_late = leader
+            .waits_for_epoch_since()
+            .is_some_and(|since| now.since(since) > ms_max);
+        if is_late && notification.state == PeerState::Looking && self.election.is_supporter(from) {
+            self.settle(
+                "one of those who elected this server looks for a leader again (leader.maxTimeToWaitForEpoch)",
+                out,
+            );
+        }
     }
 
     /// An elected server that no quorum can come to any more looks again, in place of waiting for all of `initLimit` as the
@@ -740,8 +774,12 @@ mod tests {
     }
 
     fn settles(peer: &mut Peer, from: i64, notification: &Notification) -> bool {
+        settles_at(peer, Millis(2), from, notification)
+    }
+
+    fn settles_at(peer: &mut Peer, now: Millis, from: i64, notification: &Notification) -> bool {
         let mut out = Vec::new();
-        peer.notified(Sid(from), notification, Millis(2), &mut out);
+        peer.notified(Sid(from), notification, now, &mut out);
         out.iter().any(|effect| matches!(effect, Effect::Settle { .. }))
     }
 
@@ -763,5 +801,41 @@ mod tests {
             "of the same round"
         );
         assert!(settles(&mut peer, 2, &says(PeerState::Looking, 2, 3)));
+    }
+
+    /// ZOOKEEPER-3109: while it waits for its epoch, a voter of the quorum that elected it goes away.
+    #[test]
+    fn who_is_left_by_those_who_elected_it_gives_up_after_a_while() {
+        let looking = says(PeerState::Looking, 1, 1);
+        let late = Millis(1 + 301);
+        let waiting = |ms_max| elected().with_epoch_wait(ms_max);
+        assert!(settles_at(&mut waiting(Some(300)), late, 2, &looking));
+        assert!(!settles_at(&mut waiting(None), late, 2, &looking), "it is off");
+        assert!(
+            !settles_at(&mut waiting(Some(300)), Millis(301), 2, &looking),
+            "it has not waited for long"
+        );
+        assert!(
+            !settles_at(&mut waiting(Some(300)), late, 3, &looking),
+            "3 has not elected it"
+        );
+        let following = says(PeerState::Following, 1, 1);
+        assert!(!settles_at(&mut waiting(Some(300)), late, 2, &following));
+
+        // Once its epoch is found, nobody waits for it any more.
+        let mut peer = waiting(Some(300));
+        let mut out = Vec::new();
+        peer.learner_connected(LearnerId(1), Millis(2), &mut out);
+        let info = ToLeader::Info {
+            is_observer: false,
+            accepted_epoch: Epoch(0),
+            sid: Sid(2),
+        };
+        peer.learner_said(LearnerId(1), &info, Millis(2), &mut out);
+        assert!(
+            out.contains(&Effect::Lead(LeaderEffect::SaveAcceptedEpoch(Epoch(1)))),
+            "{out:?}"
+        );
+        assert!(!settles_at(&mut peer, late, 2, &looking));
     }
 }

@@ -293,6 +293,11 @@ impl Leader {
         (self.phase == Phase::Broadcast).then_some(self.epoch)
     }
 
+    /// Since when it waits for a quorum to say which epochs that has promised to; not if it has one.
+    pub(crate) fn waits_for_epoch_since(&self) -> Option<Millis> {
+        (self.phase == Phase::Discovery).then_some(self.phase_began)
+    }
+
     /// Another number whenever [`Leader::members`] or [`Leader::synced`] may have changed.
     #[must_use]
     pub const fn membership_number(&self) -> u64 {
