@@ -232,6 +232,10 @@ impl NodeThread {
             match event {
                 NodeEvent::Connect { conn, request } => {
                     let replica = shared.replica.read();
+                    if !replica.is_serving() {
+                        self.outputs.close(&conn, Close::Now);
+                        continue;
+                    }
                     self.node.connect(&replica, &conn, &request, now, &mut self.outputs);
                 }
                 NodeEvent::Requests {
@@ -305,7 +309,13 @@ impl NodeThread {
         let mut empty = std::mem::take(&mut self.spare);
         empty.clear();
         let batch = self.node.take_log(empty);
-        if !self.shared.queue.is_empty() {
+        if !self.writes_log() {
+            let last = batch.last_zxid();
+            self.spare = batch;
+            if let Some(zxid) = last {
+                self.flushed(zxid);
+            }
+        } else if !self.shared.queue.is_empty() {
             self.is_flushing = true;
             self.log.hand_over(batch);
         } else if self.log.flush_here(&batch) {
@@ -330,7 +340,10 @@ impl NodeThread {
                 let log_bytes = self.log.bytes();
                 let txns = self.node.applied_count();
                 // A snapshot holds nothing that the log does not: it may be that of a history that is taken back.
-                if self.snapshots.is_due(txns, log_bytes) && self.node.applied() <= self.logged {
+                if self.snapshots.is_due(txns, log_bytes)
+                    && self.node.applied() <= self.logged
+                    && !self.is_disk_behind()
+                {
                     self.snapshots
                         .begin(replica.tree_mut(), shared.tree_generation(), txns, log_bytes);
                 }

@@ -16,7 +16,7 @@ use zebu_tree::Settings;
 
 use crate::clock::Clock;
 use crate::config::{Config, DigestAlgorithm, Listen, SnapshotCompression};
-use crate::ensemble::{self, Ensemble, RECENT_COUNT};
+use crate::ensemble::{self, Ensemble};
 use crate::exit::{ExitCode, Fatal};
 use crate::log_thread::Log;
 use crate::node_thread::NodeThread;
@@ -78,7 +78,10 @@ impl Server {
             .ok_or_else(|| StartError::Config("no clientPort".into()))?;
         let clock = Clock::new();
         let store = Store::open(Arc::new(RealDisk), store_options(&config))?;
-        let recent_count = if config.is_distributed() { RECENT_COUNT } else { 0 };
+        let recent_count = match config.is_distributed() {
+            true => config.ensemble.commit_log_count as usize,
+            false => 0,
+        };
         let (tree, recovered, recent) = recovery::restore(&store, tree_settings(&config), recent_count)?;
         let load_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         for cut in &recovered.cuts {

@@ -233,6 +233,14 @@ impl Shared {
         known.unwrap_or(ServerRole::Looking)
     }
 
+    /// Whether clients are served here: a leader may be told to leave them to others (`leaderServes`).
+    pub(crate) fn serves_clients(&self) -> bool {
+        match self.role() {
+            ServerRole::Leader => self.config.ensemble.leader_serves,
+            role => role.is_serving(),
+        }
+    }
+
     pub(crate) fn set_role(&self, role: ServerRole) {
         self.role.store(role as u8, Ordering::Release);
     }

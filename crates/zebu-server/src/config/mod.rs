@@ -49,8 +49,8 @@ mod tests;
 pub use error::ConfigError;
 pub use notice::{Level, Notice, NoticeKind, Place};
 pub use sections::{
-    Auth, ConnectionThrottle, ContainerSweep, DigestAlgorithm, Ensemble, LargeRequests, Limits, Listen, Purge,
-    RequestThrottle, Sessions, SnapshotCompression, Storage, SuperDigest, Znodes,
+    Auth, ConnectionThrottle, ContainerSweep, DigestAlgorithm, Ensemble, LargeRequests, Limits, Listen, Notifications,
+    PeerConnections, Purge, RequestThrottle, Sessions, SnapshotCompression, Storage, SuperDigest, Znodes,
 };
 pub use system::SystemProperties;
 pub use words::FourLetterWords;

@@ -396,7 +396,7 @@ impl fmt::Debug for SuperDigest {
 }
 
 /// Membership and the limits between servers. What tunes elections and synchronization is not read yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ensemble {
     /// The servers, their groups and weights (`server.N`, `group.N`, `weight.N`).
     pub membership: QuorumConfig,
@@ -425,6 +425,88 @@ pub struct Ensemble {
     pub observer_master_port: Option<u16>,
     /// Whether a server may have several addresses (`multiAddress.enabled`).
     pub multi_address: bool,
+    /// Whether a leader serves clients itself (`leaderServes`).
+    pub leader_serves: bool,
+    /// How long an elected server waits for its epoch once one of its voters looks for a leader again, milliseconds
+    /// (`leader.maxTimeToWaitForEpoch`); `None`: as long as enough others may come.
+    pub epoch_wait_ms_max: Option<u32>,
+    /// Transactions that are kept in memory for learners (`commitLogCount`, at least 500).
+    pub commit_log_count: u32,
+    /// A learner is sent the log on disk rather than the tree if that is at most this part of the newest snapshot
+    /// (`snapshotSizeFactor`, at most 1); 0: whatever it is; negative: never.
+    pub snapshot_size_factor: f64,
+    /// Before an observer connects to a leader, or begins anew with the followers, it waits for a random time up to this,
+    /// milliseconds (`observer.reconnectDelayMs`).
+    pub observer_reconnect_delay_ms: u64,
+    /// Before an observer that has lost its leader looks for another, it waits for a random time up to this, milliseconds
+    /// (`observer.election.DelayMs`).
+    pub observer_election_delay_ms: u64,
+    /// Connections between servers.
+    pub connections: PeerConnections,
+    /// How often an election is repeated.
+    pub notifications: Notifications,
+}
+
+/// Connections between servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerConnections {
+    /// How long an attempt to connect to an election port may take, milliseconds (`cnxTimeout`).
+    pub connect_timeout_ms: u32,
+    /// How long who connects to the election port may take to say who it is, milliseconds (`quorumCnxnTimeoutMs`); `None`:
+    /// `syncLimit` ticks.
+    pub initial_message_timeout_ms: Option<NonZeroU32>,
+    /// How often the election port is tried again if it is taken, one second later each time (`electionPortBindRetry`);
+    /// `None`: for ever.
+    pub election_port_bind_retry: Option<NonZeroU32>,
+    /// Whether the system looks after idle connections of the election (`tcpKeepAlive`).
+    pub tcp_keep_alive: bool,
+    /// Whether a learner's packets are sent without waiting for more (`follower.nodelay`).
+    pub follower_nodelay: bool,
+    /// Whether a leader's packets are (`leader.nodelay`).
+    pub leader_nodelay: bool,
+}
+
+impl Default for PeerConnections {
+    fn default() -> Self {
+        Self {
+            connect_timeout_ms: Self::CONNECT_TIMEOUT_MS_DEFAULT,
+            initial_message_timeout_ms: None,
+            election_port_bind_retry: limit32(3),
+            tcp_keep_alive: false,
+            follower_nodelay: true,
+            leader_nodelay: true,
+        }
+    }
+}
+
+impl PeerConnections {
+    pub(super) const CONNECT_TIMEOUT_MS_DEFAULT: u32 = 5000;
+}
+
+/// When a server that looks for a leader says again whom it proposes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notifications {
+    /// For the first time, milliseconds (`fastleader.minNotificationInterval`).
+    pub interval_ms_min: u32,
+    /// At the longest, milliseconds (`fastleader.maxNotificationInterval`; a minute in Java, where a server that was alone
+    /// for long may take as long to notice that it is so no more).
+    pub interval_ms_max: u32,
+}
+
+impl Default for Notifications {
+    fn default() -> Self {
+        Self {
+            interval_ms_min: 200,
+            interval_ms_max: 2000,
+        }
+    }
+}
+
+impl Ensemble {
+    /// `snapshotSizeFactor` unless it says otherwise.
+    pub(super) const SNAPSHOT_SIZE_FACTOR_DEFAULT: f64 = 0.33;
+    /// The least `commitLogCount`.
+    pub(super) const COMMIT_LOG_COUNT_MIN: u32 = 500;
 }
 
 impl Default for Ensemble {
@@ -443,6 +525,14 @@ impl Default for Ensemble {
             quorum_listen_on_all_ips: false,
             observer_master_port: None,
             multi_address: false,
+            leader_serves: true,
+            epoch_wait_ms_max: None,
+            commit_log_count: Self::COMMIT_LOG_COUNT_MIN,
+            snapshot_size_factor: Self::SNAPSHOT_SIZE_FACTOR_DEFAULT,
+            observer_reconnect_delay_ms: 0,
+            observer_election_delay_ms: 200,
+            connections: PeerConnections::default(),
+            notifications: Notifications::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use zebu_zab::{Effect, Peer, Vote};
 
 use super::PeerEvent;
 use super::election_port::{ElectionEvent, Received};
+use super::master_choice::random_up_to;
 use crate::exit::{ExitCode, Fatal};
 use crate::node_thread::NodeThread;
 use crate::shared::ServerRole;
@@ -209,7 +210,9 @@ impl NodeThread {
         }
         begin(self);
         self.tell_membership();
-        self.shared.replica.write().set_serving(true);
+        // Source: `Leader.lead`.
+        let serves = role != ServerRole::Leader || self.shared.config.ensemble.leader_serves;
+        self.shared.replica.write().set_serving(serves);
         self.set_role(role);
     }
 
@@ -221,8 +224,16 @@ impl NodeThread {
     fn settle(&mut self, why: &'static str, must_reload: bool) {
         tracing::warn!(why, "looking for a leader");
         self.stop_serving();
+        let config = &self.shared.config.ensemble;
+        let now = self.shared.clock.mono();
         if let Some(ensemble) = &mut self.ensemble {
             ensemble.end_role();
+            // Voters count on what is on disk.
+            let must_reload = must_reload || ensemble.is_disk_behind && !ensemble.peer.is_observer();
+            // Source: `Observer.waitForObserverElectionDelay`.
+            let delay = random_up_to(config.observer_election_delay_ms);
+            let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(0);
+            ensemble.look_at = ensemble.peer.is_observer().then(|| now.plus(delay_ms));
             ensemble.settling = Some(must_reload);
         }
     }
@@ -248,6 +259,10 @@ impl NodeThread {
             // It has no vote any more. What it logged is its history when it starts again.
             return;
         }
+        if ensemble.look_at.is_some_and(|at| at > self.shared.clock.mono()) {
+            return;
+        }
+        ensemble.look_at = None;
         ensemble.settling = None;
         let (last, reloaded) = if must_reload {
             self.let_go_of_disk();

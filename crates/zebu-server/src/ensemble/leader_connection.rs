@@ -60,11 +60,11 @@ struct Task {
 }
 
 impl LeaderConnection {
-    /// Connects to the first of these that can be reached. What comes of it is told as events with this number.
+    /// Connects, after `delay`, to the first of these that can be reached. What comes of it is told as events with this number.
     ///
     /// # Errors
     /// If there can be no more threads.
-    pub(crate) fn open(shared: &Arc<Shared>, routes: Vec<Route>, connection: u64) -> io::Result<Self> {
+    pub(crate) fn open(shared: &Arc<Shared>, routes: Vec<Route>, delay: Duration, connection: u64) -> io::Result<Self> {
         let (open, closed) = watch::channel(());
         let task = Task {
             shared: shared.clone(),
@@ -72,14 +72,18 @@ impl LeaderConnection {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         server::guarded(shared, "zebu-learner", move || {
-            runtime.block_on(task.run(&routes, closed));
+            runtime.block_on(task.run(&routes, delay, closed));
         })?;
         Ok(Self { _open: open })
     }
 }
 
 impl Task {
-    async fn run(self, routes: &[Route], mut closed: watch::Receiver<()>) {
+    async fn run(self, routes: &[Route], delay: Duration, mut closed: watch::Receiver<()>) {
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            _ = closed.changed() => return,
+        }
         let connected = tokio::select! {
             connected = tokio::time::timeout(GIVE_UP, connect(routes)) => connected,
             _ = closed.changed() => return,
@@ -100,7 +104,7 @@ impl Task {
     }
 
     async fn serve(&self, sid: Sid, socket: TcpStream, closed: &mut watch::Receiver<()>) -> io::Result<()> {
-        socket.set_nodelay(true)?;
+        socket.set_nodelay(self.shared.config.ensemble.connections.follower_nodelay)?;
         let link = Link::new(socket.peer_addr()?);
         let (mut reading, writing) = socket.into_split();
         self.tell(PeerEvent::LeaderConnected {

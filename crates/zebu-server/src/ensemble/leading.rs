@@ -17,10 +17,6 @@ use super::state::SyncFor;
 use crate::node_thread::NodeThread;
 use crate::shared::{NodeEvent, ServerRole};
 
-/// A learner is sent the log rather than the tree if that is at most this part of the newest snapshot
-/// (`zookeeper.snapshotSizeFactor`).
-const LOG_FACTOR: f64 = 0.33;
-
 impl NodeThread {
     /// Proposes what was prepared and not proposed yet.
     pub(crate) fn propose(&mut self) {
@@ -257,7 +253,7 @@ impl NodeThread {
         ensemble.runtime.spawn_blocking(move || {
             let store = &shared.store;
             let found = store
-                .log_part_bytes_max(LOG_FACTOR)
+                .log_part_bytes_max(shared.config.ensemble.snapshot_size_factor)
                 .and_then(|bytes_max| store.log_part(after, until, bytes_max));
             let part = found.unwrap_or_else(|error| {
                 tracing::warn!(%error, "the log could not be read for a learner, which gets the whole tree");

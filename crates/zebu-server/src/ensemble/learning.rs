@@ -12,7 +12,6 @@ use zebu_zab::{LearnerEffect, RecentHistory, ToLeader, ToLearner};
 use super::leader_connection::{LeaderConnection, ReceivedTree};
 use super::message::LeaderSays;
 use super::observer_master::AskedBy;
-use super::state::RECENT_COUNT;
 use crate::node_thread::NodeThread;
 use crate::recovery;
 use crate::shared::ServerRole;
@@ -109,7 +108,9 @@ impl NodeThread {
                 }
             }
             LearnerEffect::SaveCurrentEpoch(epoch) => {
-                if self.save_epoch(EpochFile::Current, epoch) {
+                // What is on disk is not of that epoch, and must not seem so to whoever counts on it later.
+                let is_whole = !self.is_disk_behind();
+                if !is_whole || self.save_epoch(EpochFile::Current, epoch) {
                     self.peer(|peer, now, effects| peer.current_epoch_saved(epoch, now, effects));
                 }
             }
@@ -158,9 +159,10 @@ impl NodeThread {
         let Some(ensemble) = &mut self.ensemble else { return };
         ensemble.connection += 1;
         ensemble.leader = None;
+        let delay = ensemble.reconnect_delay(&self.shared);
         let routes = ensemble.routes(&self.shared, leader);
         tracing::info!(%leader, by = ?routes.iter().map(|route| route.sid.0).collect::<Vec<_>>(), "connecting to the leader");
-        match LeaderConnection::open(&self.shared, routes, ensemble.connection) {
+        match LeaderConnection::open(&self.shared, routes, delay, ensemble.connection) {
             Ok(connection) => ensemble.leader_connection = Some(connection),
             Err(error) => {
                 tracing::error!(%error, "no thread for the connection to the leader");
@@ -241,6 +243,7 @@ impl NodeThread {
         }
         self.log.renew(self.shared.store.log_writer(zxid));
         self.logged = zxid;
+        self.disk_is_whole();
         self.snapshots.restart(self.node.applied_count(), self.log.bytes());
         self.peer(|peer, _, effects| peer.snapshot_installed(effects));
     }
@@ -254,8 +257,10 @@ impl NodeThread {
     /// Reads everything from disk again. The log must have been let go.
     pub(super) fn reload(&mut self) -> Option<(Zxid, RecentHistory)> {
         let settings = *self.shared.replica.read().tree().settings();
-        match recovery::restore(&self.shared.store, settings, RECENT_COUNT) {
+        let recent_count = self.shared.config.ensemble.commit_log_count as usize;
+        match recovery::restore(&self.shared.store, settings, recent_count) {
             Ok((tree, recovered, recent)) => {
+                self.disk_is_whole();
                 self.replace_tree(tree, false);
                 self.log.renew(self.shared.store.log_writer(recovered.last_zxid));
                 self.logged = recovered.last_zxid;

@@ -5,6 +5,7 @@
 //! and the leader never.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use zebu_proto::Sid;
 use zebu_proto::quorum::{HostPort, Member, QuorumConfig};
@@ -18,6 +19,19 @@ use crate::server::random_seed;
 use crate::shared::Shared;
 
 impl Ensemble {
+    /// How long to wait before connecting: a fleet of observers is not to come at the same moment. Followers are tried
+    /// without delay, the first time.
+    ///
+    /// Source: `Observer.waitForReconnectDelay`.
+    pub(super) fn reconnect_delay(&self, shared: &Shared) -> Duration {
+        let config = &shared.config.ensemble;
+        let has_masters = config.observer_master_port.is_some();
+        if !self.peer.is_observer() || has_masters && self.without_master_since.is_none() {
+            return Duration::ZERO;
+        }
+        random_up_to(config.observer_reconnect_delay_ms)
+    }
+
     /// Whom to connect to, in this order, to learn from the history of `leader`.
     pub(super) fn routes(&mut self, shared: &Shared, leader: Sid) -> Vec<Route> {
         let config = &shared.config.ensemble;
@@ -54,6 +68,10 @@ impl NodeThread {
         tracing::info!(%master, "learning from this server");
         self.shared.leader_stats.master.store(master.0, Ordering::Relaxed);
     }
+}
+
+pub(super) fn random_up_to(ms: u64) -> Duration {
+    Duration::from_millis(Random::new(random_seed()).below(ms))
 }
 
 /// The leader at the addresses of the committed configuration, and of the one that was proposed last.

@@ -23,6 +23,7 @@ mod reading;
 mod stalled_tests;
 mod state;
 pub(crate) mod stats;
+mod without_log;
 
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ use self::election_port::ElectionEvent;
 use self::leader_connection::ReceivedTree;
 use self::link::{Link, Unhandled};
 use self::message::{LeaderSays, LearnerSays};
-pub(crate) use self::state::{Ensemble, RECENT_COUNT, own_data};
+pub(crate) use self::state::{Ensemble, own_data};
 
 /// Something that concerns the ensemble. Roles and connections have numbers, so that what comes late is known as such.
 pub(crate) enum PeerEvent {

@@ -116,7 +116,7 @@ impl Listener {
     async fn serve(self: Arc<Self>, socket: TcpStream, peer: SocketAddr, mut closed: watch::Receiver<()>) {
         let id = LearnerId(self.next.fetch_add(1, Ordering::Relaxed));
         let link = Link::new(peer);
-        let _ = socket.set_nodelay(true);
+        let _ = socket.set_nodelay(self.shared.config.ensemble.connections.leader_nodelay);
         let (mut reading, writing) = socket.into_split();
         let role = self.role;
         self.tell(PeerEvent::LearnerConnected {

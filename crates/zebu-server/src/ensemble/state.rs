@@ -23,8 +23,6 @@ use super::quorum_port::QuorumPort;
 use crate::config::{Listen, dynamic_files};
 use crate::shared::{NodeEvent, Shared};
 
-/// `zookeeper.commitLogCount`: transactions that are kept in memory for learners.
-pub(crate) const RECENT_COUNT: usize = 500;
 /// A server's part in its ensemble.
 pub(crate) struct Ensemble {
     pub(super) peer: Peer,
@@ -54,6 +52,10 @@ pub(crate) struct Ensemble {
     pub(super) leader: Option<Arc<Link>>,
     /// Whom this server learns from, or did last: the leader, or for an observer a follower.
     pub(super) master: Option<Sid>,
+    /// As observer without a leader: when it looks for another.
+    pub(super) look_at: Option<Millis>,
+    /// Whether the log on disk lacks what was applied: that of an observer that writes none (`syncEnabled=false`).
+    pub(super) is_disk_behind: bool,
     /// As observer: since when no follower takes it in.
     pub(super) without_master_since: Option<Millis>,
     pub(super) asked: Asked,
@@ -132,13 +134,23 @@ impl Ensemble {
                 members,
                 is_observer,
                 times,
-                election: ElectionTimes::default(),
+                election: ElectionTimes {
+                    repeat_ms_min: ensemble.notifications.interval_ms_min.into(),
+                    repeat_ms_max: ensemble.notifications.interval_ms_max.into(),
+                    ..ElectionTimes::default()
+                },
                 is_untrusted: !data.is_trustworthy,
             },
             data.own,
             data.recent,
         )
-        .with_log();
+        .with_log()
+        .with_epoch_wait(ensemble.epoch_wait_ms_max.map(u64::from));
+        let connections = &ensemble.connections;
+        let initial_message_timeout_ms = match connections.initial_message_timeout_ms {
+            Some(ms) => u64::from(ms.get()),
+            None => tick_ms.saturating_mul(times.sync_limit),
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("zebu-peers")
@@ -160,9 +172,10 @@ impl Ensemble {
                 } else {
                     ConnectionVersion::V1
                 },
-                connect_timeout_ms: 5000,
-                initial_message_timeout_ms: tick_ms.saturating_mul(times.sync_limit),
-                tcp_keep_alive: false,
+                connect_timeout_ms: connections.connect_timeout_ms.into(),
+                initial_message_timeout_ms,
+                tcp_keep_alive: connections.tcp_keep_alive,
+                bind_retry: connections.election_port_bind_retry,
             },
             events,
         )?;
@@ -186,6 +199,8 @@ impl Ensemble {
             leader_connection: None,
             leader: None,
             master: None,
+            look_at: None,
+            is_disk_behind: false,
             without_master_since: None,
             asked: Asked::default(),
             heard_by_observers: BTreeMap::new(),
@@ -213,7 +228,8 @@ impl Ensemble {
 
     /// When [`NodeThread::tick_peer`] wants to be called.
     pub(crate) fn deadline(&self) -> Option<Millis> {
-        [self.peer.deadline(), self.read_only_at].into_iter().flatten().min()
+        let own = [self.peer.deadline(), self.read_only_at, self.look_at];
+        own.into_iter().flatten().min()
     }
 
     pub(super) fn notify(&self, outgoing: &Outgoing) {

@@ -204,13 +204,13 @@ async fn answer(shared: &Arc<Shared>, conn: &Arc<Conn>, word: Word) -> Option<St
     if !shared.config.four_letter_words.allows(name) && !is_telnet_close_allowed(shared, word) {
         return Some(format!("{name} is not executed because it is not in the whitelist.\n"));
     }
-    if !shared.role().is_serving() && word.needs_service() {
+    if !shared.serves_clients() && word.needs_service() {
         return Some("This ZooKeeper instance is not currently serving requests\n".into());
     }
     let desk = &shared.words;
     Some(match word {
         Word::Ruok => "imok".into(),
-        Word::Isro if !shared.role().is_serving() => "null".into(),
+        Word::Isro if !shared.serves_clients() => "null".into(),
         Word::Isro if shared.role() == ServerRole::ReadOnly => "ro".into(),
         Word::Isro => "rw".into(),
         Word::Gtmk => overview::trace_mask(shared),

@@ -263,6 +263,20 @@ const DEFAULTS: &[Shown] = defaults! {
     "quorumListenOnAllIPs" = "false" at ensemble.quorum_listen_on_all_ips;
     "observerMasterPort" = "None" at ensemble.observer_master_port;
     "multiAddress.enabled" = "false" at ensemble.multi_address;
+    "leaderServes" = "true" at ensemble.leader_serves;
+    "cnxTimeout" = "5000" at ensemble.connections.connect_timeout_ms;
+    "quorumCnxnTimeoutMs" = "None" at ensemble.connections.initial_message_timeout_ms;
+    "electionPortBindRetry" = "Some(3)" at ensemble.connections.election_port_bind_retry;
+    "tcpKeepAlive" = "false" at ensemble.connections.tcp_keep_alive;
+    "fastleader.minNotificationInterval" = "200" at ensemble.notifications.interval_ms_min;
+    "fastleader.maxNotificationInterval" = "2000" at ensemble.notifications.interval_ms_max;
+    "leader.maxTimeToWaitForEpoch" = "None" at ensemble.epoch_wait_ms_max;
+    "snapshotSizeFactor" = "0.33" at ensemble.snapshot_size_factor;
+    "commitLogCount" = "500" at ensemble.commit_log_count;
+    "observer.reconnectDelayMs" = "0" at ensemble.observer_reconnect_delay_ms;
+    "observer.election.DelayMs" = "200" at ensemble.observer_election_delay_ms;
+    "follower.nodelay" = "true" at ensemble.connections.follower_nodelay;
+    "leader.nodelay" = "true" at ensemble.connections.leader_nodelay;
 };
 
 /// Keys of the configuration that need no default, or have one that is not a field, or are checked and nothing more.

@@ -221,6 +221,43 @@ const CHANGES: &[(&str, Change)] = &[
     }),
     ("observerMasterPort=0", |_| {}),
     ("multiAddress.enabled=true", |c| c.ensemble.multi_address = true),
+    ("leaderServes=no", |c| c.ensemble.leader_serves = false),
+    ("leaderServes=yes", |_| {}),
+    ("cnxTimeout=700", |c| c.ensemble.connections.connect_timeout_ms = 700),
+    ("quorumCnxnTimeoutMs=900", |c| {
+        c.ensemble.connections.initial_message_timeout_ms = limit32(900);
+    }),
+    ("quorumCnxnTimeoutMs=-1", |_| {}),
+    ("electionPortBindRetry=0", |c| {
+        c.ensemble.connections.election_port_bind_retry = None;
+    }),
+    ("tcpKeepAlive=true", |c| c.ensemble.connections.tcp_keep_alive = true),
+    ("fastleader.minNotificationInterval=50", |c| {
+        c.ensemble.notifications.interval_ms_min = 50;
+    }),
+    ("fastleader.maxNotificationInterval=60000", |c| {
+        c.ensemble.notifications.interval_ms_max = 60_000;
+    }),
+    ("leader.maxTimeToWaitForEpoch=300", |c| {
+        c.ensemble.epoch_wait_ms_max = Some(300);
+    }),
+    ("leader.maxTimeToWaitForEpoch=-1", |_| {}),
+    ("snapshotSizeFactor=-1", |c| c.ensemble.snapshot_size_factor = -1.0),
+    ("snapshotSizeFactor=0.5", |c| c.ensemble.snapshot_size_factor = 0.5),
+    ("snapshotSizeFactor=2", |_| {}),
+    ("commitLogCount=2000", |c| c.ensemble.commit_log_count = 2000),
+    ("observer.reconnectDelayMs=80", |c| {
+        c.ensemble.observer_reconnect_delay_ms = 80;
+    }),
+    ("observer.election.DelayMs=0", |c| {
+        c.ensemble.observer_election_delay_ms = 0;
+    }),
+    ("follower.nodelay=false", |c| {
+        c.ensemble.connections.follower_nodelay = false;
+    }),
+    ("leader.nodelay=false", |c| {
+        c.ensemble.connections.leader_nodelay = false
+    }),
     ("multiAddress.reachabilityCheckEnabled=false", |_| {}),
     ("sslQuorum=false", |_| {}),
     ("portUnification=false", |_| {}),

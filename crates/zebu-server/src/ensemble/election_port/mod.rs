@@ -31,6 +31,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +69,12 @@ pub(crate) struct ElectionPortConfig {
     pub(crate) initial_message_timeout_ms: u64,
     /// Whether the system looks after idle connections (`zookeeper.tcpKeepAlive`).
     pub(crate) tcp_keep_alive: bool,
+    /// How often the port is tried, if it is taken, a second apart (`zookeeper.electionPortBindRetry`); `None`: for ever.
+    pub(crate) bind_retry: Option<NonZeroU32>,
 }
+
+/// Between two attempts to open the port. Source: `QuorumCnxManager.Listener`.
+const BIND_PAUSE: Duration = Duration::from_secs(1);
 
 /// Something happened on the election port.
 #[derive(Debug)]
@@ -143,7 +149,16 @@ impl ElectionPort {
     /// # Errors
     /// If an address cannot be resolved or bound, or the addresses do not fit in an initial message.
     pub(crate) fn start(runtime: &Handle, config: ElectionPortConfig, events: EventSink) -> io::Result<Self> {
-        let listeners = listener::bind(&config.addresses, config.listen_on_all_ips)?;
+        let mut tries = 1;
+        let listeners = loop {
+            match listener::bind(&config.addresses, config.listen_on_all_ips) {
+                Ok(listeners) => break listeners,
+                Err(error) if config.bind_retry.is_some_and(|tries_max| tries >= tries_max.get()) => return Err(error),
+                Err(error) => tracing::warn!(%error, tries, "not free yet; trying again (electionPortBindRetry)"),
+            }
+            tries += 1;
+            std::thread::sleep(BIND_PAUSE);
+        };
         Self::start_on(runtime, listeners, config, events)
     }
 

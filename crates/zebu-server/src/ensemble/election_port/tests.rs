@@ -73,6 +73,7 @@ impl Plan {
             connect_timeout_ms: 5000,
             initial_message_timeout_ms: 20_000,
             tcp_keep_alive: true,
+            bind_retry: NonZeroU32::new(1),
         };
         Self {
             listeners,

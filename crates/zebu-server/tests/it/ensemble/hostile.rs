@@ -19,7 +19,7 @@ pub(super) fn check_closed(address: SocketAddr, what: &str, bytes: &[u8]) {
     assert!(is_closed(&mut socket), "{what}");
 }
 
-fn is_closed(socket: &mut TcpStream) -> bool {
+pub(super) fn is_closed(socket: &mut TcpStream) -> bool {
     socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut buffer = [0; 4096];
     loop {

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use zebu_proto::Sid;
 use zebu_proto::quorum::{MemberAddress, QuorumConfig, Role};
 use zebu_server::config::{FourLetterWords, Listen, SystemProperties};
-use zebu_server::{Config, Server};
+use zebu_server::{Config, Server, StartError};
 
 use crate::support::ports::free_port;
 use crate::support::{self, Client, Handshake, until};
@@ -134,7 +134,13 @@ impl Members {
 
     /// Starts a member that is not running.
     pub(crate) fn run(&mut self, number: usize) {
+        self.try_to_run(number).unwrap();
+    }
+
+    /// The same, when its ports may be taken.
+    pub(crate) fn try_to_run(&mut self, number: usize) -> Result<(), StartError> {
         let member = &mut self.members[number - 1];
+        assert!(member.server.is_none(), "{number} runs already");
         let sid = Sid(i64::try_from(number).unwrap());
         let mut config = Config::for_test(member.dir.path());
         if self.first.is_some() {
@@ -144,9 +150,8 @@ impl Members {
             config.limits.max_client_cnxns = None;
             config.sessions.max_timeout_ms = 60_000;
             (self.configure)(&mut config);
-            let before = member.server.replace(Server::start(config).unwrap());
-            assert!(before.is_none(), "{number} runs already");
-            return;
+            member.server = Some(Server::start(config)?);
+            return Ok(());
         }
         config.client = Some(Listen {
             host: Some(member.client.ip()),
@@ -161,8 +166,8 @@ impl Members {
         config.ensemble.init_limit_ticks = NonZeroU32::new(100);
         config.ensemble.sync_limit_ticks = NonZeroU32::new(50);
         (self.configure)(&mut config);
-        let before = member.server.replace(Server::start(config).unwrap());
-        assert!(before.is_none(), "{number} runs already");
+        member.server = Some(Server::start(config)?);
+        Ok(())
     }
 
     /// Starts all that are not running.
@@ -208,6 +213,13 @@ impl Members {
         let member = &self.members[number - 1];
         assert!(member.server.is_none(), "{number} runs");
         std::fs::remove_dir_all(member.dir.path().join("version-2")).unwrap();
+    }
+
+    /// The names of the files that it has on disk.
+    pub(crate) fn files(&self, number: usize) -> Vec<String> {
+        let folder = std::fs::read_dir(self.members[number - 1].dir.path().join("version-2")).unwrap();
+        let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
     }
 
     /// A client of it with a new session, as soon as it serves clients.

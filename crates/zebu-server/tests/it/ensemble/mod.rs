@@ -8,6 +8,7 @@ mod observer_masters;
 mod reading;
 mod reconfiguration;
 mod sessions;
+mod settings;
 
 use crate::support::{Client, Handshake, op, path};
 
