@@ -428,6 +428,11 @@ impl Peer {
         self.learn(out, |learner, effects| learner.current_epoch_saved(now, effects));
     }
 
+    /// The history that was in memory only has gone, with the epoch that it was of: what is on disk is of this one.
+    pub const fn history_is_of(&mut self, current_epoch: Epoch) {
+        self.own.current_epoch = current_epoch;
+    }
+
     /// Everything up to `zxid` is durable in the log.
     pub fn flushed(&mut self, zxid: Zxid, out: &mut Effects) {
         self.lead(out, |leader, effects| leader.flushed(zxid, effects));

@@ -238,6 +238,9 @@ impl NodeThread {
             digest: None,
             last_zxid: None,
         };
+        if !self.may_install(zxid) {
+            return;
+        }
         if let Err(error) = writer.install(sections) {
             return self.fail(&error);
         }
@@ -260,7 +263,9 @@ impl NodeThread {
         let recent_count = self.shared.config.ensemble.commit_log_count as usize;
         match recovery::restore(&self.shared.store, settings, recent_count) {
             Ok((tree, recovered, recent)) => {
-                self.disk_is_whole();
+                if !self.back_to_disk(recovered.last_zxid) {
+                    return None;
+                }
                 self.replace_tree(tree, false);
                 self.log.renew(self.shared.store.log_writer(recovered.last_zxid));
                 self.logged = recovered.last_zxid;

@@ -6,6 +6,8 @@
 //!
 //! Source: `ObserverZooKeeperServer.syncRequestProcessorEnabled`.
 
+use zebu_proto::Zxid;
+
 use crate::node_thread::NodeThread;
 
 impl NodeThread {
@@ -22,6 +24,36 @@ impl NodeThread {
     /// Whether the disk lacks what was applied.
     pub(crate) fn is_disk_behind(&self) -> bool {
         self.ensemble.as_ref().is_some_and(|ensemble| ensemble.is_disk_behind)
+    }
+
+    /// A whole tree is about to take the place of what is on disk. It may be of a later epoch than `currentEpoch` says, and
+    /// nothing else may say so. `false` if the disk failed.
+    pub(super) fn may_install(&self, zxid: Zxid) -> bool {
+        if self.shared.config.ensemble.sync_enabled {
+            return true;
+        }
+        let announced = self.shared.store.announce_epoch(zxid.epoch());
+        announced.map_err(|error| self.fail(&error)).is_ok()
+    }
+
+    /// The tree was read from disk again, which ends with `last`: of what was in memory only, the epoch has gone as well.
+    /// `false` if the disk failed.
+    pub(super) fn back_to_disk(&mut self, last: Zxid) -> bool {
+        if !self.is_disk_behind() {
+            return true;
+        }
+        let epochs = match self.shared.store.load_epochs(last) {
+            Ok(epochs) => epochs,
+            Err(error) => {
+                self.fail(&error);
+                return false;
+            }
+        };
+        if let Some(ensemble) = &mut self.ensemble {
+            ensemble.peer.history_is_of(epochs.current);
+        }
+        self.disk_is_whole();
+        true
     }
 
     /// The tree is what is on disk.
