@@ -1,7 +1,7 @@
 //! One server of an ensemble: its files and its process.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -336,6 +336,17 @@ impl Member {
         process.wait_until(within, || {
             process::four_letter_word_within(address, "ruok", WORD_WITHIN).is_ok()
         })
+    }
+
+    /// Waits until its election port is open: others hear of it from then on. A Java server answers four-letter words
+    /// before that.
+    ///
+    /// # Errors
+    /// As [`Member::wait_until_answering`].
+    pub fn wait_until_voting(&mut self, within: Duration) -> Result<()> {
+        let (address, name) = ((self.place.address, self.place.election_port), self.name());
+        let process = self.process.as_mut().ok_or_else(|| anyhow!("{name} does not run"))?;
+        process.wait_until(within, || TcpStream::connect(address).is_ok())
     }
 
     /// Waits until it serves clients.

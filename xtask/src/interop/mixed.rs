@@ -85,7 +85,7 @@ impl Case {
     fn lead_through(&self, ensemble: &mut Ensemble) -> Result<()> {
         // The others must not find a leader among themselves while a JVM starts.
         ensemble.member(2).start()?;
-        ensemble.member(2).wait_until_answering(SERVES_WITHIN)?;
+        ensemble.member(2).wait_until_voting(SERVES_WITHIN)?;
         ensemble.start()?;
         let leader = ensemble.wait_until_all_serve(SERVES_WITHIN)?;
         if leader != 2 {
