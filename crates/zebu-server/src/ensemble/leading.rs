@@ -69,6 +69,19 @@ impl NodeThread {
         if ensemble.role != role || !ensemble.learners.contains_key(&id) {
             return;
         }
+        let says = match says {
+            LearnerSays::Introduced { message, config } => {
+                let members = ensemble.peer.members();
+                if members.is_dynamic() && config.is_some_and(|config| config > members.committed().version) {
+                    // Source: `LearnerHandler.run`.
+                    self.close_learner(id, "a later configuration is in force for it");
+                    return self.peer(|peer, _, effects| peer.learner_lost(id, effects));
+                }
+                LearnerSays::Protocol(message)
+            }
+            says => says,
+        };
+        let Some(ensemble) = &self.ensemble else { return };
         if ensemble.peer.as_observer_master().is_some() {
             return self.observer_said(id, says);
         }
@@ -77,7 +90,7 @@ impl NodeThread {
         // What would begin now might not come to its end. Nobody will hear of it, as if it had come a moment later.
         let is_ending = ensemble.peer.as_leader().is_some_and(Leader::is_handing_over);
         match says {
-            LearnerSays::Protocol(message) => {
+            LearnerSays::Protocol(message) | LearnerSays::Introduced { message, .. } => {
                 self.peer(|peer, now, effects| peer.learner_said(id, &message, now, effects));
             }
             LearnerSays::Pong(sessions) => {

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use zebu_proto::jute::{DecodeError, DecodeErrorKind};
-use zebu_proto::quorum::{LeaderMessage, LearnerMessage, QuorumPacket, SessionTouch};
+use zebu_proto::quorum::{ConfigVersion, LeaderMessage, LearnerInfo, LearnerMessage, QuorumPacket, SessionTouch};
 use zebu_proto::txn::{Txn, TxnRecord};
-use zebu_proto::{Id, SessionId, Xid, Zxid};
+use zebu_proto::{Epoch, Id, SessionId, Xid, Zxid};
 use zebu_zab::{ToLeader, ToLearner};
 
 /// What a learner says to its leader.
@@ -12,6 +12,11 @@ use zebu_zab::{ToLeader, ToLearner};
 pub(crate) enum LearnerSays {
     /// Something about the common history.
     Protocol(ToLeader),
+    /// Who it is, and the version of the configuration that is in force for it; none before 3.5.
+    Introduced {
+        message: ToLeader,
+        config: Option<ConfigVersion>,
+    },
     /// The answer to a ping: who was heard of.
     Pong(Vec<SessionTouch>),
     /// Whether a session exists.
@@ -33,16 +38,8 @@ impl LearnerSays {
     /// If it is none of a learner's, or cannot be read.
     pub(crate) fn decode(packet: QuorumPacket<'_>) -> Result<Self, DecodeError> {
         Ok(match LearnerMessage::decode(packet)? {
-            LearnerMessage::FollowerInfo { accepted_epoch, info } => Self::Protocol(ToLeader::Info {
-                is_observer: false,
-                accepted_epoch,
-                sid: info.sid,
-            }),
-            LearnerMessage::ObserverInfo { accepted_epoch, info } => Self::Protocol(ToLeader::Info {
-                is_observer: true,
-                accepted_epoch,
-                sid: info.sid,
-            }),
+            LearnerMessage::FollowerInfo { accepted_epoch, info } => Self::introduced(false, accepted_epoch, &info),
+            LearnerMessage::ObserverInfo { accepted_epoch, info } => Self::introduced(true, accepted_epoch, &info),
             LearnerMessage::AckEpoch {
                 last_zxid,
                 current_epoch,
@@ -67,6 +64,19 @@ impl LearnerSays {
                 ids: authinfo.unwrap_or_default(),
             },
         })
+    }
+}
+
+impl LearnerSays {
+    const fn introduced(is_observer: bool, accepted_epoch: Epoch, info: &LearnerInfo) -> Self {
+        Self::Introduced {
+            message: ToLeader::Info {
+                is_observer,
+                accepted_epoch,
+                sid: info.sid,
+            },
+            config: info.config_version,
+        }
     }
 }
 

@@ -88,7 +88,7 @@ impl NodeThread {
         let Some(ensemble) = &mut self.ensemble else { return };
         let is_synced = ensemble.peer.is_synced(id);
         match says {
-            LearnerSays::Protocol(message) => {
+            LearnerSays::Protocol(message) | LearnerSays::Introduced { message, .. } => {
                 self.peer(|peer, now, effects| peer.learner_said(id, &message, now, effects));
             }
             LearnerSays::Pong(sessions) => {
