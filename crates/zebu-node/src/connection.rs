@@ -29,7 +29,7 @@ pub trait Connection: Clone {
 pub enum Close {
     /// After everything that was sent to it before.
     AfterOutput,
-    /// At once.
+    /// At once: nothing reaches the client that is sent from then on.
     Now,
 }
 

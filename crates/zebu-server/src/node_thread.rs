@@ -63,8 +63,9 @@ pub(crate) struct ServerOutputs {
 impl Outputs<ConnHandle> for ServerOutputs {
     fn send(&mut self, conn: &ConnHandle, encode: impl FnOnce(&mut Rope)) {
         let mut queue = conn.outbox.lock();
-        if queue.is_over {
-            // The connection is closed, and what would be sent is not made.
+        if queue.is_over || conn.closing() == Some(Close::Now) {
+            // The connection is closed, and what would be sent is not made: a client must not get the answer to what it
+            // asked for behind something that it gets no answer to.
             self.sent_bytes = 0;
             return;
         }

@@ -2,7 +2,7 @@
 
 use super::members::Members;
 use super::{code, exists, renewal};
-use crate::support::{Client, Handshake, create, op, path, until};
+use crate::support::{Client, Handshake, create, op, path, set_data, until};
 
 /// For those that are meant to live.
 const LONG_MS: i32 = 60_000;
@@ -191,5 +191,24 @@ fn wrong_passwords_and_unknown_sessions_are_refused_by_every_member_and_harm_nob
         assert_eq!((unknown.session, unknown.timeout_ms), (0, 0));
         assert_eq!(unknown.frame(), None);
         owner.create(&format!("/{number}"), b"", EPHEMERAL);
+    }
+}
+
+/// Found by chaos: of what a client had sent together, a write was refused since the session was served elsewhere, and the
+/// read behind it was answered.
+#[test]
+fn nothing_is_answered_behind_a_write_of_a_session_that_is_served_elsewhere() {
+    let members = Members::start(3, |_| {});
+    let leader = members.leader();
+    let mut followers = members.all().filter(|number| *number != leader);
+    let (here, elsewhere) = (followers.next().unwrap(), followers.next().unwrap());
+    for _ in 0..20 {
+        let mut client = members.client(here, 30_000);
+        assert_eq!(exists(&mut client, "/"), code::OK);
+        let moved = client.renew(members.address(elsewhere)).expect("the session goes on");
+        let (write, read) = (set_data("/", b"late"), path("/"));
+        client.send_together(&[(op::SET_DATA, &write), (op::GET_DATA, &read), (op::GET_DATA, &read)]);
+        assert!(client.reply().is_none(), "something was answered");
+        drop(moved);
     }
 }
