@@ -31,6 +31,21 @@ fn look(members: &Members, number: usize, node: &str) -> Option<i32> {
     Some(err)
 }
 
+/// Found by the simulator: the leader took what came behind a sync for what it had to wait for, answered it first, and ended.
+#[test]
+fn a_leader_answers_a_sync_before_the_write_that_came_with_it() {
+    let members = Members::start(3, |_| {});
+    let mut client = members.client(members.leader(), LONG_MS);
+    for round in 0..50 {
+        let body = create(&format!("/n{round}"), b"", 0);
+        let xids = client.send_together(&[(op::SYNC, &path("/")), (op::CREATE, &body), (op::SYNC, &path("/"))]);
+        for xid in xids {
+            let reply = client.reply().unwrap();
+            assert_eq!((reply.xid, reply.err), (xid, code::OK));
+        }
+    }
+}
+
 #[test]
 fn a_session_survives_its_leader_with_its_ephemerals() {
     let mut members = Members::start(3, |_| {});
