@@ -223,6 +223,8 @@ impl NodeThread {
     /// The role is over: nobody is served any more, and the history is put in order.
     fn settle(&mut self, why: &'static str, must_reload: bool) {
         tracing::warn!(why, "looking for a leader");
+        // Whoever waits for what is committed is told: a leader hands over in the moment in which the last of it is.
+        self.commit();
         self.stop_serving();
         let config = &self.shared.config.ensemble;
         let now = self.shared.clock.mono();
