@@ -146,6 +146,10 @@ impl<C: Connection> Node<C> {
         if let Some(before) = self.revalidating.insert(request.session, waiting) {
             outputs.close(&before.conn, Close::Now);
         }
+        // What comes late by the connection that the client has left would reach the leader behind this question, and its
+        // transaction behind the answer, where it could be taken for something that the client asks for on this one.
+        self.close_other(request.session, Some(conn.id()), outputs);
+        self.bound.remove(&request.session);
         self.forwards.push(Forward::Revalidate {
             session: request.session,
             timeout_ms,

@@ -268,6 +268,25 @@ fn a_sync_is_answered_before_what_its_client_asked_for_behind_it() {
     assert_eq!(replies(&learner.got(&client)), [(1, 0), (2, 0)]);
 }
 
+/// Found by the simulator: the first connection's request was forwarded behind the question for the session, and its
+/// transaction answered the request with the same number on the second one.
+#[test]
+fn a_connection_that_its_client_has_left_is_closed_when_the_leader_is_asked_for_the_session() {
+    let mut members = Members::new(1, |_| {});
+    let old = members.client(0);
+    let new = members.conn(0);
+    members.learners[0].connect(&new, &renewal(old.session()));
+    assert_eq!(members.learners[0].got(&old), [Got::Closed]);
+    members.learners[0].send(&old, &[create(1, "/late", CreateMode::Persistent)]);
+    members.forward(0);
+    assert_eq!(members.learners[0].got(&new), [Got::Connected]);
+    members.learners[0].send(&new, &[create(1, "/new", CreateMode::Persistent)]);
+    members.settle();
+    assert_eq!(replies(&members.learners[0].got(&new)), [(1, 0)]);
+    assert!(members.leader.replica.tree().node("/late").is_none());
+    assert!(members.leader.replica.tree().node("/new").is_some());
+}
+
 #[test]
 fn a_leader_that_served_a_session_last_refuses_others_when_its_connection_is_gone() {
     let mut members = Members::new(1, |_| {});
