@@ -1,7 +1,7 @@
 //! Faults of a program that can be switched on in the simulated servers, to see that the simulator finds them.
 //!
 //! All of them but [`Bug::CounterRunsOn`] and [`Bug::EpochGoesBack`] are put in by the driver of the simulated servers,
-//! between `zebu-zab` and the simulated disk and network, so that there is nothing in a real server that could be switched
+//! between `zebu-zab`, `zebu-node` and the simulated disk and network, so that there is nothing in a real server that could be switched
 //! on. The table of `docs/historical-bugs.md` says where each comes from.
 
 /// A fault of a program.
@@ -53,11 +53,19 @@ pub enum Bug {
     FailedFsyncRetried,
     /// H-36: a server follows leaders of the past, and they take it.
     EpochGoesBack,
+    /// A leader that was held up gives up before it proposes what it has prepared.
+    ProposedLate,
+    /// A learner lets clients go on with any session, without asking the leader whether that exists.
+    SessionsUnasked,
+    /// A learner does not tell its leader of which clients it has heard.
+    ClientsNotHeardOf,
+    /// A leader lets a client go on elsewhere before what it asked for first has come to its end.
+    RevalidatedEarly,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 26] = [
         Self::AckBeforeFlush,
         Self::EpochNotSaved,
         Self::HistoryAckedBeforeDurable,
@@ -80,5 +88,9 @@ impl Bug {
         Self::WipedVotes,
         Self::FailedFsyncRetried,
         Self::EpochGoesBack,
+        Self::ProposedLate,
+        Self::SessionsUnasked,
+        Self::ClientsNotHeardOf,
+        Self::RevalidatedEarly,
     ];
 }

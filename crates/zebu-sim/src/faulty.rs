@@ -7,12 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zebu_proto::txn::TxnRecord;
 use zebu_proto::{Epoch, Zxid};
-use zebu_store::sim_disk::SimDisk;
-use zebu_store::{LogIterator, Store, StoreOptions};
+use zebu_store::LogIterator;
 use zebu_zab::{LogPart, Proposal, RecentHistory};
 
 use crate::Bug;
-use crate::server::{Dump, Process, StartResult, load, write_snapshot};
+use crate::server::{Process, StartResult, load};
 
 /// What a fault of the program has led to.
 #[derive(Debug, Default)]
@@ -30,21 +29,20 @@ pub(crate) struct Wrong {
 impl Process {
     /// Ends a role as a program with a fault does. `None` if it does it right.
     pub(crate) fn settle_wrongly(&mut self, must_reload: bool) -> StartResult<Option<RecentHistory>> {
-        let applied = self.tree.last_zxid();
+        let applied = self.tree().last_zxid();
         let sync = std::mem::take(&mut self.wrong.sync);
         match self.bug {
             Some(Bug::VotesBeforeLogEnds) => {
                 self.log = None;
                 let (_, recovered, mut recent) = load(&self.store)?;
                 recent.truncate(applied);
-                self.unapplied.clear();
                 self.log = Some(self.store.log_writer(recovered.last_zxid));
                 Ok(Some(recent))
             }
             Some(Bug::AbortedSyncKept) if !must_reload && !sync.is_empty() => {
-                self.apply(Zxid(i64::MAX));
                 let mut recent = self.reload()?;
-                for proposal in sync.into_iter().filter(|proposal| proposal.zxid > applied) {
+                let last = recent.last();
+                for proposal in sync.into_iter().filter(|proposal| proposal.zxid > last) {
                     self.apply_unlogged(&proposal);
                     recent.push(proposal);
                 }
@@ -56,7 +54,7 @@ impl Process {
                     return Ok(None);
                 };
                 let mut recent = self.reload()?;
-                self.tree.set_last_zxid(proposal.zxid);
+                self.replica.tree_mut().set_last_zxid(proposal.zxid);
                 self.log = Some(self.store.log_writer(proposal.zxid));
                 recent.push(proposal);
                 Ok(Some(recent))
@@ -67,7 +65,7 @@ impl Process {
 
     fn apply_unlogged(&mut self, proposal: &Proposal) {
         let record = TxnRecord::decode(&proposal.txn).unwrap_or_else(|error| panic!("{}: {error}", proposal.zxid));
-        self.tree.apply(&record, &mut ());
+        self.replica.tree_mut().apply(&record, &mut ());
     }
 
     /// Cuts the log as a program with a fault does, and says where it ends.
@@ -101,19 +99,8 @@ impl Process {
         }
         self.reload()?;
         self.log = Some(self.store.log_writer(wanted));
-        self.tree.set_last_zxid(wanted);
+        self.replica.tree_mut().set_last_zxid(wanted);
         Ok(Some(wanted))
-    }
-
-    /// Takes a tree into memory, and not onto the disk.
-    pub(crate) fn install_in_memory(&mut self, dump: &Dump) -> StartResult<()> {
-        let store = Store::open(Arc::new(SimDisk::new(0)), StoreOptions::new("/scratch"))?;
-        write_snapshot(&store, dump)?;
-        let (tree, recovered, _) = load(&store)?;
-        self.tree = tree;
-        self.log = Some(self.store.log_writer(recovered.last_zxid));
-        self.appended = recovered.last_zxid;
-        Ok(())
     }
 
     /// What stands in the log, whatever is missing in it.

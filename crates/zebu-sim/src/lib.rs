@@ -2,21 +2,27 @@
 //!
 //! [`run`] starts an ensemble, lets faults happen to it for a while (crashes with loss of what was not synced, crashes in
 //! the middle of an operation of the disk, failed syncs, full and emptied disks, partitions in one or both directions, lost
-//! connections, pauses, jumps of the clock, long delays) while clients write, sync and read, then none, and sees that all
-//! servers come to serve the same history, in which everything is that was acknowledged. The servers run `zebu-zab`,
-//! `zebu-tree` and `zebu-store` as they are. The same seed and plan do the same again, everywhere.
+//! connections, pauses, jumps of the clocks, long delays) while clients with sessions write, sync, read, watch, lose their
+//! connections, come back to other servers and fall silent, then none, and sees that all servers come to serve the same
+//! history, in which everything is that was acknowledged, and that every request gets its answer. The servers run
+//! `zebu-zab`, `zebu-node`, `zebu-tree` and `zebu-store` as they are; how these are joined (`world/turn.rs`, `effects.rs`,
+//! `sockets.rs`) follows `zebu-server` line by line, since what is around them there are threads and sockets. A change of
+//! the one is a change of the other. The same seed and plan do the same again, everywhere.
 //!
-//! What must hold at every step is in `checker.rs`: one leader in an epoch (I1), one history (I2), nothing
-//! acknowledged lost (I3), proposals in order by the leader of their epoch (I4), nothing durable lost by anything but a cut
-//! that a leader ordered (I5, I6), equal trees at equal zxids (I7), service within the limits of time once the faults stop
-//! (I9), what is on disk is what is in memory (I11), and a read behind a `sync` is fresh. Which faults of a program this
-//! finds is in `docs/historical-bugs.md`.
+//! What must hold at every step is in `checker`: one leader in an epoch (I1), one history (I2), nothing acknowledged lost
+//! (I3), proposals in order by the leader of their epoch (I4), nothing durable lost by anything but a cut that a leader
+//! ordered (I5, I6), equal trees and sessions at equal zxids (I7), ephemeral nodes exactly as long as their sessions (I8),
+//! service within the limits of time once the faults stop (I9), what is on disk is what is in memory (I11); each reply is
+//! that to its request, in order, and shows the state that it names; a read behind a `sync` is fresh; no event comes late.
+//! An unanswered write may have been carried out or not, but at most once. Which faults of a program this finds is in
+//! `docs/historical-bugs.md`.
 
 mod bug;
 mod checker;
 mod faulty;
 mod random;
 mod server;
+mod socket;
 mod world;
 
 use std::fmt;
@@ -34,8 +40,14 @@ pub struct Plan {
     pub voters: usize,
     /// Servers that observe.
     pub observers: usize,
-    /// Whether the voters are in groups: of three, the last voter of the first group without any weight.
-    pub has_groups: bool,
+    /// The groups of voters, if there are any: the weight of each, in the order of the voters.
+    pub groups: &'static [&'static [u64]],
+    /// Clients.
+    pub clients: usize,
+    /// Whether servers make sessions of their own, which become the ensemble's when they need to (`localSessionsEnabled`).
+    pub has_local_sessions: bool,
+    /// Whether servers without a leader serve clients that only read (`readonlymode.enabled`).
+    pub is_read_only: bool,
     /// Virtual milliseconds in which faults happen.
     pub faulty_ms: u64,
     /// Virtual milliseconds between two faults at most.
@@ -58,7 +70,7 @@ impl Default for Plan {
 
 impl Plan {
     /// The plans that a campaign goes through, by name.
-    pub const ALL: [(&str, Self); 8] = [
+    pub const ALL: [(&str, Self); 12] = [
         ("three", Self::DEFAULT),
         (
             "five-and-observers",
@@ -80,7 +92,39 @@ impl Plan {
             "groups",
             Self {
                 voters: 7,
-                has_groups: true,
+                groups: &[&[1, 1, 0], &[1, 1, 1], &[1]],
+                ..Self::DEFAULT
+            },
+        ),
+        (
+            "groups-with-weights",
+            Self {
+                voters: 5,
+                observers: 1,
+                groups: &[&[2, 1], &[1, 1, 1]],
+                ..Self::DEFAULT
+            },
+        ),
+        (
+            "groups-without-weight",
+            Self {
+                voters: 5,
+                groups: &[&[1, 1, 1], &[0, 0]],
+                ..Self::DEFAULT
+            },
+        ),
+        (
+            "local-sessions",
+            Self {
+                has_local_sessions: true,
+                observers: 1,
+                ..Self::DEFAULT
+            },
+        ),
+        (
+            "read-only",
+            Self {
+                is_read_only: true,
                 ..Self::DEFAULT
             },
         ),
@@ -123,7 +167,10 @@ impl Plan {
     const DEFAULT: Self = Self {
         voters: 3,
         observers: 0,
-        has_groups: false,
+        groups: &[],
+        clients: 5,
+        has_local_sessions: false,
+        is_read_only: false,
         faulty_ms: 30_000,
         fault_ms_max: 2500,
         counter_end: None,
@@ -131,6 +178,10 @@ impl Plan {
         bug: None,
         is_traced: false,
     };
+
+    const fn knows_local_sessions(&self) -> bool {
+        self.has_local_sessions || self.is_read_only
+    }
 }
 
 /// What a run came to.
@@ -166,6 +217,14 @@ pub struct Report {
     pub disk_failures: u64,
     /// Disks that were emptied.
     pub wipes: u64,
+    /// Sessions that clients were given.
+    pub sessions: u64,
+    /// Times that a client came back with its session.
+    pub renewals: u64,
+    /// Clients that were told that their session is over.
+    pub expirations: u64,
+    /// Events of watches.
+    pub events: u64,
     /// Virtual milliseconds from the end of the faults until all servers served.
     pub recovery_ms: u64,
 }
@@ -188,6 +247,10 @@ impl Report {
         self.hand_overs += other.hand_overs;
         self.disk_failures += other.disk_failures;
         self.wipes += other.wipes;
+        self.sessions += other.sessions;
+        self.renewals += other.renewals;
+        self.expirations += other.expirations;
+        self.events += other.events;
         self.recovery_ms = self.recovery_ms.max(other.recovery_ms);
     }
 }

@@ -310,7 +310,7 @@ fn scenario_23_the_counter_ends() {
 fn scenario_28_groups_and_a_server_without_weight() {
     with_seeds(|seed| {
         let plan = Plan {
-            has_groups: true,
+            groups: &[&[1, 1, 0], &[1, 1, 1], &[1]],
             ..plan(7)
         };
         let mut ensemble = Ensemble::serving(seed, plan)?;

@@ -3,13 +3,6 @@
 use super::*;
 
 impl World {
-    pub(super) fn schedule_flush(&mut self, side: Side) {
-        if !std::mem::replace(&mut self.process(side.server).is_flushing, true) {
-            let delay = self.random.between(1, 15);
-            self.at(delay, Event::Flush(side.server, side.generation));
-        }
-    }
-
     pub(super) fn flush(&mut self, index: usize, generation: u64) -> Outcome<()> {
         let side = Side {
             server: index,
@@ -21,6 +14,7 @@ impl World {
         process.is_flushing = false;
         if process.bug == Some(Bug::AckBeforeFlush) {
             let Some(last) = process.unflushed.back().copied() else {
+                self.wants_turn(side);
                 return Ok(());
             };
             return self.act(index, generation, |peer, _, out| peer.flushed(last, out));
@@ -31,13 +25,17 @@ impl World {
         let process = self.process(index);
         let flushed = match process.flush() {
             Err(_) if process.bug == Some(Bug::FailedFsyncRetried) && !process.disk.has_crashed() => {
-                process.log = Some(process.store.log_writer(process.appended));
+                let last = process.unflushed.back().copied().unwrap_or(process.logged);
+                process.log = Some(process.store.log_writer(last));
                 process.flush()
             }
             flushed => flushed,
         };
         match flushed {
-            Ok(None) => Ok(()),
+            Ok(None) => {
+                self.wants_turn(side);
+                Ok(())
+            }
             Ok(Some(last)) => self.act(index, generation, |peer, _, out| peer.flushed(last, out)),
             Err(error) => self.died(index, &error),
         }

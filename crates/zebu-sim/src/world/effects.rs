@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
+use zebu_node::NodeRole;
 use zebu_proto::Millis;
-use zebu_zab::{Effect, LeaderEffect, LearnerEffect, LogRead, Outgoing, Peer, SyncId, ToLeader, ToLearner};
+use zebu_zab::{Effect, LeaderEffect, LearnerEffect, LogRead, Outgoing, Peer, ToLeader, ToLearner};
 
 use super::*;
+use crate::server::fingerprint;
 
 /// What learner and leader say of one another when the other one's program is wrong: never, here.
 const COMPLAINTS: [&str; 8] = [
@@ -20,8 +22,26 @@ const COMPLAINTS: [&str; 8] = [
 ];
 
 impl World {
-    /// Lets a server do something, and carries out what it wants done.
+    /// Lets a server's peer do something, and carries out what it wants. What was prepared before belongs to the role in
+    /// which it was prepared, which may be over then: it is proposed first.
     pub(super) fn act(
+        &mut self,
+        index: usize,
+        generation: u64,
+        act: impl FnOnce(&mut Peer, Millis, &mut Vec<Effect>),
+    ) -> Outcome<()> {
+        let side = Side {
+            server: index,
+            generation,
+        };
+        if !self.has(Bug::ProposedLate) {
+            self.propose(side)?;
+        }
+        self.tell(index, generation, act)
+    }
+
+    /// As [`World::act`], for what is prepared itself.
+    pub(super) fn tell(
         &mut self,
         index: usize,
         generation: u64,
@@ -43,21 +63,31 @@ impl World {
         let mut queue = VecDeque::from(effects);
         while let Some(effect) = queue.pop_front() {
             let mut more = Vec::new();
-            match self.carry_out(index, effect, &mut more) {
-                Ok(()) => queue.extend(more),
-                Err(Stop::Disk(error)) => return self.died(index, &error),
-                Err(Stop::Violation(violation)) => return Err(violation),
-                Err(Stop::Ended) => {
-                    self.down(index, false);
-                    let delay = self.random.between(10, 2000);
-                    self.at(delay, Event::Start(index));
-                    return Ok(());
-                }
+            let carried_out = self.carry_out(index, effect, &mut more);
+            let is_up = self.heed(index, carried_out)?;
+            if !is_up {
+                return Ok(());
             }
+            queue.extend(more);
         }
         self.schedule_log_reads(self.side(index));
-        self.schedule_wake(index);
+        self.wants_turn(self.side(index));
         Ok(())
+    }
+
+    /// Whether a server goes on after what it has done.
+    pub(super) fn heed(&mut self, index: usize, done: Result<(), Stop>) -> Outcome<bool> {
+        match done {
+            Ok(()) => Ok(true),
+            Err(Stop::Disk(error)) => self.died(index, &error).map(|()| false),
+            Err(Stop::Violation(violation)) => Err(violation),
+            Err(Stop::Ended) => {
+                self.down(index, false);
+                let delay = self.random.between(10, 2000);
+                self.at(delay, Event::Start(index));
+                Ok(false)
+            }
+        }
     }
 
     fn schedule_log_reads(&mut self, side: Side) {
@@ -75,10 +105,13 @@ impl World {
         }
     }
 
-    fn schedule_wake(&mut self, index: usize) {
+    pub(super) fn schedule_wake(&mut self, index: usize) {
         let server = &self.servers[index];
-        let deadline = server.process.as_ref().and_then(|process| process.peer.deadline());
-        let Some(Millis(deadline)) = deadline else { return };
+        let Some(process) = &server.process else { return };
+        let deadlines = [process.peer.deadline(), process.read_only_at, Some(process.next_tick)];
+        let Some(Millis(deadline)) = deadlines.into_iter().flatten().min() else {
+            return;
+        };
         let at = deadline.saturating_sub(server.clock_ahead).max(self.now + 1);
         if self
             .wakes
@@ -92,7 +125,6 @@ impl World {
     }
 
     fn carry_out(&mut self, index: usize, effect: Effect, more: &mut Vec<Effect>) -> Result<(), Stop> {
-        let now = Millis(self.now + self.servers[index].clock_ahead);
         let side = Side {
             server: index,
             generation: self.servers[index].generation,
@@ -101,6 +133,7 @@ impl World {
         match effect {
             Effect::Notify(Outgoing { to, notification }) => self.send_notification(index, to, notification),
             Effect::Open => {
+                self.stop_reading(index);
                 self.process(index).is_open = true;
                 // The history that it begins with may hold what is not committed, and so may a snapshot of it.
                 if self.random.once_in(3) && self.process(index).is_trusted {
@@ -111,22 +144,26 @@ impl World {
             Effect::Settle { why, must_reload } => {
                 self.complain(index, why)?;
                 self.report.hand_overs += u64::from(why.starts_with("leadership is handed over"));
+                // Whoever waits for what is committed is told.
+                self.commit(side)?;
+                self.tell_clients(side);
                 if self.process(index).is_ending {
                     return Err(Stop::Ended);
                 }
                 self.close_all(side);
                 let process = self.process(index);
-                let reloaded = process.settle(must_reload).map_err(Stop::Disk)?;
-                let last = reloaded
-                    .as_ref()
-                    .map_or_else(|| process.tree.last_zxid(), zebu_zab::RecentHistory::last);
-                process.peer.settled(last, reloaded, now, more);
+                process.stop_serving();
+                process.end_role();
+                process.settling = Some(must_reload);
                 self.report.settles += 1;
             }
             // Nobody changes these ensembles.
             Effect::See(_) | Effect::Activate(_) => {}
             Effect::Lead(effect) => self.lead(side, effect)?,
-            Effect::Learn(effect) => self.learn(side, effect, more)?,
+            Effect::Learn(effect) => {
+                self.stop_reading(index);
+                self.learn(side, effect, more)?;
+            }
         }
         Ok(())
     }
@@ -146,7 +183,7 @@ impl World {
                     let delay = self.random.between(5, 50);
                     self.at(delay, Event::SendTree(side, learner));
                 } else {
-                    self.send_tree(side, learner);
+                    self.send_tree(side, learner)?;
                 }
             }
             LeaderEffect::Close(learner, why) => {
@@ -156,25 +193,27 @@ impl World {
                 self.complain(index, why)?;
             }
             LeaderEffect::Established(epoch) => {
+                let now = self.now_at(index);
                 let process = self.process(index);
                 process.serving = Some(epoch);
-                let history = process.history();
+                let (last, state) = (process.tree().last_zxid(), fingerprint(process.tree()));
+                process.replica.set_serving(true);
+                process.node.begin_leading(&process.replica, epoch, now);
                 let server = &mut self.servers[index];
                 server.is_refilled = true;
                 let sid = server.sid;
-                self.check(|checker| checker.established(epoch, sid, history))?;
+                self.check(|checker| checker.established(epoch, sid, last, state))?;
                 self.report.epochs += 1;
             }
             LeaderEffect::Commit(zxid) => {
-                let process = self.process(index);
-                process.apply(zxid);
-                let (count, digest) = (process.history_len(), process.tree.digest());
-                self.check(|checker| {
-                    checker.committed_by_leader(zxid, count)?;
-                    checker.applied(zxid, digest)
-                })?;
+                self.process(index).node.committed(zxid);
+                self.check(|checker| checker.committed_by_leader(zxid))?;
+                if let Some(session) = self.checker.expired_by(zxid) {
+                    self.session_expired(session)
+                        .map_err(|what| Stop::Violation(self.violation(what)))?;
+                }
             }
-            LeaderEffect::Synced(SyncId(id)) => self.synced(side, id).map_err(Stop::Violation)?,
+            LeaderEffect::Synced(id) => self.sync_answered(side, id),
             LeaderEffect::Resign(_) | LeaderEffect::See(_) | LeaderEffect::Activate { .. } => {}
         }
         Ok(())
@@ -189,8 +228,9 @@ impl World {
                 if let ToLeader::Ack { zxid } = message {
                     self.note_ack(index, zxid);
                 }
-                if let Some(conn) = self.process(index).leader {
-                    self.send(conn, side, Packet::ToLeader(message));
+                let packet = self.packet_for_leader(index, message);
+                if let Some(link) = self.process(index).leader {
+                    self.send(link, side, packet);
                 }
             }
             LearnerEffect::SaveAcceptedEpoch(epoch) => self.schedule_epoch(side, EpochFile::Accepted, epoch),
@@ -203,7 +243,7 @@ impl World {
             }
             LearnerEffect::LoadSnapshot => {
                 let process = self.process(index);
-                let zxid = process.loaded.as_ref().map_or(Zxid::ZERO, |dump| dump.zxid);
+                let zxid = process.load_received();
                 process.peer.snapshot_loaded(zxid, now, more);
             }
             LearnerEffect::AnnounceEpoch(epoch) => {
@@ -229,38 +269,52 @@ impl World {
                     process.peer.leader_lost(more);
                     return Ok(());
                 }
-                process.append(&proposal).map_err(Stop::Disk)?;
-                self.schedule_flush(side);
-                let process = self.process(index);
+                if let Err(error) = process.node.append(proposal.zxid, &proposal.txn) {
+                    panic!("a transaction of the leader cannot be taken over: {error}");
+                }
                 if process.bug == Some(Bug::HistoryAckedBeforeDurable) && process.serving.is_none() {
                     process.peer.flushed(proposal.zxid, more);
                 }
             }
-            LearnerEffect::Commit(zxid) => {
-                let process = self.process(index);
-                process.apply(zxid);
-                let (count, digest) = (process.history_len(), process.tree.digest());
-                self.check(|checker| {
-                    checker.committed_by_learner(zxid, count)?;
-                    checker.applied(zxid, digest)
-                })?;
-            }
+            LearnerEffect::Commit(zxid) => self.process(index).node.committed(zxid),
             LearnerEffect::Serve(epoch) => {
+                self.commit(side)?;
+                let now = self.now_at(index);
                 let process = self.process(index);
                 process.serving = Some(epoch);
-                let (history, digest) = (process.history(), process.tree.digest());
-                let last = process.tree.last_zxid();
+                let (last, state) = (process.tree().last_zxid(), fingerprint(process.tree()));
+                process.node.begin_learning(&process.replica, now);
+                process.replica.set_serving(true);
                 let server = &mut self.servers[index];
                 server.is_refilled = true;
                 let sid = server.sid;
-                self.check(|checker| {
-                    checker.serves(sid, &history)?;
-                    checker.applied(last, digest)
-                })?;
+                self.check(|checker| checker.serves(sid, last, state))?;
             }
             LearnerEffect::Leave(_) | LearnerEffect::See(_) | LearnerEffect::Activate { .. } => {}
         }
         Ok(())
+    }
+
+    /// What a learner says to its leader, with what it has heard of its clients.
+    fn packet_for_leader(&mut self, index: usize, message: ToLeader) -> Packet {
+        if message != ToLeader::Pong {
+            return Packet::ToLeader(message);
+        }
+        let now = self.now_at(index).mono;
+        let is_silent = self.has(Bug::ClientsNotHeardOf);
+        let process = self.process(index);
+        let since = std::mem::replace(&mut process.heard_since, now);
+        let heard_of = process.node.heard_of(since).map(|(session, _)| session);
+        Packet::Pong(heard_of.filter(|_| !is_silent).collect())
+    }
+
+    /// The search for a leader is over, whatever comes of it.
+    fn stop_reading(&mut self, index: usize) {
+        let process = self.process(index);
+        process.read_only_at = None;
+        if process.node.role() == NodeRole::ReadOnly {
+            process.stop_serving();
+        }
     }
 
     /// An acknowledgement says that something is durable: it must be there at the next start.
@@ -268,7 +322,7 @@ impl World {
         let process = self.process(index);
         let own = process.peer.own();
         let is_first = zxid.counter() == 0 && !std::mem::replace(&mut process.has_acked_history, true);
-        let durable = if is_first { process.appended } else { zxid };
+        let durable = if is_first { process.node.last_prepared() } else { zxid };
         let server = &mut self.servers[index];
         if is_first || zxid.counter() != 0 {
             server.durable.acknowledged(own, durable);
@@ -283,7 +337,7 @@ impl World {
         Ok(())
     }
 
-    fn check(&mut self, check: impl FnOnce(&mut Checker) -> Result<(), String>) -> Result<(), Stop> {
+    pub(super) fn check(&mut self, check: impl FnOnce(&mut Checker) -> Result<(), String>) -> Result<(), Stop> {
         check(&mut self.checker).map_err(|what| Stop::Violation(self.violation(what)))
     }
 

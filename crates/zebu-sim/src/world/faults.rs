@@ -57,7 +57,12 @@ impl World {
                 let server = &mut self.servers[one];
                 server.paused_until = server.paused_until.max(until);
             }
-            10 => self.servers[one].clock_ahead += self.random.between(100, 8000),
+            10 if self.random.once_in(2) => self.servers[one].clock_ahead += self.random.between(100, 8000),
+            10 => {
+                // Ahead or back.
+                let ms = i64::try_from(self.random.below(20_000)).unwrap_or(0);
+                self.servers[one].wall_ahead += ms - 10_000;
+            }
             11 => self.cut_connections(one),
             12 if self.may_be_wiped(one) => {
                 self.wipe(one);
@@ -116,14 +121,15 @@ impl World {
         }
     }
 
-    /// One voter at a time: what was acknowledged is then still with one of the others, and they do without it only
-    /// together.
+    /// One voter at a time, and one that the others can do without: what was acknowledged is then still with one of any
+    /// quorum of the others.
     fn may_be_wiped(&self, index: usize) -> bool {
-        self.servers[index].is_observer
-            || self
-                .servers
-                .iter()
-                .all(|server| server.is_observer || (server.is_refilled && server.was_trusted))
+        let wiped = &self.servers[index];
+        let all_whole = self
+            .servers
+            .iter()
+            .all(|server| server.is_observer || (server.is_refilled && server.was_trusted));
+        wiped.is_observer || (all_whole && self.members.all_quorums(|sid| sid != wiped.sid))
     }
 
     pub(super) fn heal(&mut self) {

@@ -1,12 +1,18 @@
 //! Processes come and go.
 
+use zebu_node::{ContainerConfig, NodeConfig};
 use zebu_zab::{ElectionTimes, Faults, PeerConfig, Times};
 
+use super::turn::SESSION_MS_MAX;
 use super::*;
-use crate::server::{self, Process};
+use crate::server::{self, Process, Setup};
+
+/// `minSessionTimeout` in the simulated servers.
+const SESSION_MS_MIN: i32 = 400;
 
 impl World {
     pub(super) fn start(&mut self, index: usize) -> Outcome<()> {
+        let now = self.now_at(index);
         let server = &mut self.servers[index];
         if server.process.is_some() {
             return Ok(());
@@ -31,7 +37,25 @@ impl World {
             // Whoever sets up an ensemble says so, once more if the first start was cut short.
             server.disk.damage(server::NEW_SERVER_MARKER.as_ref(), |_| {});
         }
-        match Process::start(&server.disk, config, self.plan.bug) {
+        let node = NodeConfig {
+            sid: server.sid,
+            tick_ms: TICK_MS,
+            session_timeout_ms_min: SESSION_MS_MIN,
+            session_timeout_ms_max: SESSION_MS_MAX,
+            local_sessions: self.plan.has_local_sessions,
+            local_session_upgrading: true,
+            reconfig_enabled: false,
+            standalone_enabled: true,
+            containers: ContainerConfig::default(),
+        };
+        let setup = Setup {
+            peer: config,
+            node,
+            now,
+            bug: self.plan.bug,
+        };
+        let server = &mut self.servers[index];
+        match Process::start(&server.disk, setup) {
             Ok(mut process) => {
                 process.peer.put_in(Faults {
                     counter_end: self
@@ -40,7 +64,8 @@ impl World {
                         .filter(|_| self.plan.bug != Some(Bug::CounterRunsOn)),
                     goes_back: self.plan.bug == Some(Bug::EpochGoesBack),
                 });
-                let last_zxid = process.tree.last_zxid();
+                let last_zxid = process.tree().last_zxid();
+                process.read_only_at = self.plan.is_read_only.then(|| now.mono.plus(turn::READ_ONLY_MS));
                 let own = process.peer.own();
                 let generation = server.generation;
                 server.was_trusted |= process.is_trusted;
@@ -94,6 +119,7 @@ impl World {
             generation,
         };
         self.close_all(side);
+        self.close_sockets(side);
         for ((from, to), (_, is_connected)) in &mut self.links {
             if *from == index || *to == index {
                 *is_connected = false;

@@ -8,22 +8,27 @@ mod faults;
 mod life;
 mod quorum;
 mod script;
+mod sockets;
+mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use zebu_node::ConnId;
 use zebu_proto::quorum::QuorumConfig;
 use zebu_proto::{Epoch, Sid, Zxid};
 use zebu_store::sim_disk::SimDisk;
 use zebu_store::{EpochFile, StoreError};
 use zebu_zab::{LearnerId, Members, Notification};
 
-use self::clients::Read;
+use self::clients::Client;
 use self::quorum::{Conn, Packet};
 pub use self::script::Ensemble;
+use self::sockets::{Line, ToServer};
 use crate::checker::{Checker, Durable};
 use crate::random::Random;
-use crate::server::{ConnId, Process};
+use crate::server::{LinkId, Process};
+use crate::socket::Told;
 use crate::{Bug, Plan, Report, Violation};
 
 /// `tickTime`.
@@ -37,9 +42,6 @@ const REPEAT_MS_MAX: u64 = 2000;
 /// Virtual time after which an ensemble without faults must serve (I9): connections that died without a word are noticed
 /// within the limits, and an election takes a few repetitions.
 const RECOVERY_MS_MAX: u64 = (INIT_TICKS + SYNC_TICKS) * TICK_MS + 3 * REPEAT_MS_MAX;
-/// Virtual time after which it must be at rest when nobody writes any more.
-const REST_MS_MAX: u64 = 2000;
-
 type Outcome<T> = Result<T, Violation>;
 
 /// A server and its disk; the process may be down.
@@ -53,6 +55,8 @@ struct Server {
     paused_until: u64,
     /// By how much its clock is ahead of the world's, milliseconds.
     clock_ahead: u64,
+    /// By how much more its wall clock is ahead; that one may be set back.
+    wall_ahead: i64,
     /// Whether it ever had a history that it could vote with.
     was_trusted: bool,
     /// Whether it has served since its disk was emptied, if that happened.
@@ -88,9 +92,9 @@ enum Event {
         leader: Sid,
         tries_left: u32,
     },
-    Deliver(ConnId, Packet),
+    Deliver(LinkId, Packet),
     /// The other end has closed the connection, or is gone.
-    Lost(ConnId, Side),
+    Lost(LinkId, Side),
     /// What was asked for of the log is read.
     ReadLog {
         side: Side,
@@ -100,6 +104,13 @@ enum Event {
     },
     /// A tree is sent later than it should be ([`Bug::NewLeaderBeforeTree`]).
     SendTree(Side, LearnerId),
+    /// A server does what follows from what has arrived.
+    Turn(Side),
+    /// Something arrives at a server from a client, and the other way round.
+    ClientSays(ConnId, ToServer),
+    ServerSays(ConnId, Told),
+    /// A client sees whether it has to do something.
+    Client(usize),
     Request,
     Fault,
     /// A disk that was full has room again.
@@ -115,15 +126,20 @@ pub(crate) struct World {
     queue: BTreeMap<(u64, u64), Event>,
     servers: Vec<Server>,
     members: Members,
-    conns: BTreeMap<ConnId, Conn>,
+    conns: BTreeMap<LinkId, Conn>,
     /// Ordered pairs between which nothing arrives.
     blocked: BTreeSet<(usize, usize)>,
     /// The last notification from one server to another, which a new connection repeats; and whether there is a connection.
     links: BTreeMap<(usize, usize), (Option<Notification>, bool)>,
     /// When each server's next wake-up is due.
     wakes: BTreeMap<usize, u64>,
-    /// Reads that wait for their sync.
-    reads: BTreeMap<u64, Read>,
+    clients: Vec<Client>,
+    /// The connections of clients.
+    lines: BTreeMap<ConnId, Line>,
+    /// The number of the last request that nobody's connection waits for.
+    operator_xid: i32,
+    /// Since when everybody serves, and no fault happens any more.
+    steady_since: Option<u64>,
     /// Counts what servers were told.
     acts: u64,
     checker: Checker,
@@ -140,7 +156,6 @@ impl World {
         let mut random = Random::new(seed);
         let count = plan.voters + plan.observers;
         let mut config = QuorumConfig::default();
-        let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for number in 1..=count {
             let role = if number > plan.voters { ":observer" } else { "" };
             let line = format!("127.0.0.1:{}:{}{role}", 2000 + number, 3000 + number);
@@ -148,23 +163,7 @@ impl World {
                 .add(&format!("server.{number}"), &line)
                 .unwrap_or_else(|error| panic!("{line}: {error}"));
         }
-        if plan.has_groups {
-            for number in 1..=count {
-                let (key, group) = (format!("group.{}", number.div_ceil(3)), number.to_string());
-                // One line names a whole group; it is added up here.
-                groups.entry(key).or_default().push(group);
-            }
-        }
-        for (key, group) in &groups {
-            config
-                .add(key, &group.join(":"))
-                .unwrap_or_else(|error| panic!("{key}: {error}"));
-        }
-        if plan.has_groups {
-            config
-                .add("weight.3", "0")
-                .unwrap_or_else(|error| panic!("weight.3: {error}"));
-        }
+        add_groups(&mut config, plan.groups);
         let servers = (1..=count)
             .map(|number| Server {
                 sid: Sid(i64::try_from(number).unwrap_or(i64::MAX)),
@@ -174,6 +173,7 @@ impl World {
                 generation: 0,
                 paused_until: 0,
                 clock_ahead: 0,
+                wall_ahead: 0,
                 was_trusted: false,
                 is_refilled: true,
                 durable: Durable::default(),
@@ -191,7 +191,10 @@ impl World {
             blocked: BTreeSet::new(),
             links: BTreeMap::new(),
             wakes: BTreeMap::new(),
-            reads: BTreeMap::new(),
+            clients: Vec::new(),
+            lines: BTreeMap::new(),
+            operator_xid: 0,
+            steady_since: None,
             acts: 0,
             checker: Checker::default(),
             report: Report::default(),
@@ -202,6 +205,10 @@ impl World {
         for server in 0..world.servers.len() {
             let delay = world.random.below(500);
             world.at(delay, Event::Start(server));
+        }
+        for number in 0..plan.clients {
+            world.add_client(None);
+            world.clients[number].acts_alone = true;
         }
         world.at(500, Event::Request);
         world.at(1000, Event::Fault);
@@ -227,13 +234,14 @@ impl World {
         let healed_at = self.now;
         self.run_until(RECOVERY_MS_MAX, Self::all_serve)?;
         self.report.recovery_ms = self.now - healed_at;
+        self.steady_since = Some(self.now);
         // A while of ordinary work.
         let quiet = self.now + 2000;
         while self.now < quiet {
             self.step()?;
         }
         self.has_clients = false;
-        self.run_until(REST_MS_MAX, Self::is_at_rest)?;
+        self.run_until(RECOVERY_MS_MAX, Self::is_at_rest)?;
         self.report.committed = self.checker.committed().len() as u64;
         self.report.acknowledged = self.checker.acknowledged();
         self.check_end()?;
@@ -257,15 +265,16 @@ impl World {
         for index in 0..self.servers.len() {
             let sid = self.servers[index].sid;
             let process = self.process(index);
-            let history = process.history();
-            let digests = process.digests();
-            if history != self.checker.committed() {
-                return Err(self.violation(format!("server {sid} ends with another history (I3)")));
-            }
-            match digests {
+            let states = process.states();
+            let expected = self.checker.state();
+            match states {
+                Ok([_, live]) if live != expected => {
+                    let what = format!("server {sid} ends with {live:x?}, and not with {expected:x?} (I3)");
+                    return Err(self.violation(what));
+                }
                 Ok([loaded, live]) if loaded == live => {}
-                Ok(digests) => {
-                    return Err(self.violation(format!("server {sid}: on disk and in memory are {digests:x?} (I11)")));
+                Ok(states) => {
+                    return Err(self.violation(format!("server {sid}: on disk and in memory are {states:x?} (I11)")));
                 }
                 Err(error) => return Err(self.violation(format!("server {sid}: {error} (I11)"))),
             }
@@ -298,7 +307,7 @@ impl World {
                         "{:?} serving {:?} at {}",
                         process.peer.state(),
                         process.serving,
-                        process.tree.last_zxid()
+                        process.tree().last_zxid()
                     )
                 },
             );
@@ -332,8 +341,9 @@ impl World {
                 server
                     .process
                     .as_ref()
-                    .is_some_and(|process| process.unapplied.is_empty() && process.tree.last_zxid() >= last)
+                    .is_some_and(|process| process.is_at_rest() && process.tree().last_zxid() >= last)
             })
+            && self.clients.iter().all(|client| !client.waits())
     }
 
     fn trace(&self, index: usize, what: impl FnOnce() -> String) {
@@ -354,7 +364,14 @@ impl World {
         };
         self.now = self.now.max(time);
         let handler = match &event {
-            Event::Start(_) | Event::Request | Event::Fault | Event::Room(_) => None,
+            Event::Start(_)
+            | Event::Request
+            | Event::Fault
+            | Event::Room(_)
+            | Event::Client(_)
+            | Event::ServerSays(..) => None,
+            Event::Turn(side) => Some(side.server),
+            Event::ClientSays(conn, _) => self.lines.get(conn).map(|line| line.server.server),
             Event::Wake(server, _) | Event::Flush(server, _) => Some(*server),
             Event::SaveEpoch(side, ..) | Event::SendTree(side, _) | Event::ReadLog { side, .. } => Some(side.server),
             Event::Notify { to, .. } => Some(*to),
@@ -371,6 +388,7 @@ impl World {
                 return Ok(());
             }
         }
+        self.checker.set_time(self.now);
         self.handle(event)
     }
 
@@ -381,7 +399,7 @@ impl World {
                 if self.wakes.get(&server).is_some_and(|at| *at <= self.now) {
                     self.wakes.remove(&server);
                 }
-                self.act(server, generation, |peer, now, out| peer.tick(now, out))
+                self.turn(Side { server, generation })
             }
             Event::Flush(server, generation) => self.flush(server, generation),
             Event::SaveEpoch(side, role, file, epoch) => self.save_epoch(side, role, file, epoch),
@@ -404,9 +422,13 @@ impl World {
                 until,
             } => self.read_log(side, learner, after, until),
             Event::SendTree(side, learner) => {
-                self.send_tree(side, learner);
-                Ok(())
+                let sent = self.send_tree(side, learner);
+                self.heed(side.server, sent).map(|_| ())
             }
+            Event::Turn(side) => self.turn(side),
+            Event::ClientSays(conn, said) => self.client_says(conn, said),
+            Event::ServerSays(conn, told) => self.server_says(conn, told),
+            Event::Client(client) => self.client_wakes(client),
             Event::Request => self.request(),
             Event::Fault => self.fault(),
             Event::Room(server) => {
@@ -433,6 +455,24 @@ impl World {
     fn process_of(&mut self, side: Side) -> Option<&mut Process> {
         let server = &mut self.servers[side.server];
         server.process.as_mut().filter(|_| server.generation == side.generation)
+    }
+}
+
+/// Puts voters into groups, with their weights.
+fn add_groups(config: &mut QuorumConfig, groups: &[&[u64]]) {
+    let mut sid = 0;
+    for (number, weights) in (1..).zip(groups) {
+        let mut members = Vec::new();
+        for weight in *weights {
+            sid += 1;
+            members.push(sid.to_string());
+            config
+                .add(&format!("weight.{sid}"), &weight.to_string())
+                .unwrap_or_else(|error| panic!("weight.{sid}: {error}"));
+        }
+        config
+            .add(&format!("group.{number}"), &members.join(":"))
+            .unwrap_or_else(|error| panic!("group.{number}: {error}"));
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use zebu_proto::SessionId;
 use zebu_zab::{ToLeader, ToLearner};
 
+use super::turn::Forwarded;
 use super::*;
 use crate::server::Dump;
 
@@ -42,15 +44,22 @@ pub(super) enum Packet {
     ToLeader(ToLeader),
     ToLearner(ToLearner),
     Snapshot(Dump),
-    /// A client of the learner wants a `sync`.
-    Sync(u64),
-    /// It may read.
-    Synced(u64),
+    /// The answer to a ping, with the sessions that were heard of.
+    Pong(Vec<SessionId>),
+    Request(Forwarded),
+    /// Does the session exist? With its timeout in milliseconds.
+    Revalidate(SessionId, i32),
+    Revalidated(SessionId, bool),
+    /// The oldest sync is answered.
+    Synced,
 }
 
 impl Conn {
     const fn is_to_leader(packet: &Packet) -> bool {
-        matches!(packet, Packet::ToLeader(_) | Packet::Sync(_))
+        matches!(
+            packet,
+            Packet::ToLeader(_) | Packet::Pong(_) | Packet::Request(_) | Packet::Revalidate(..)
+        )
     }
 
     pub(super) const fn receiver(&self, packet: &Packet) -> Side {
@@ -106,7 +115,7 @@ impl World {
             return self.act(server, generation, |peer, _, out| peer.leader_lost(out));
         };
         self.serial += 1;
-        let (id, learner_id) = (ConnId(self.serial), LearnerId(self.serial));
+        let (id, learner_id) = (LinkId(self.serial), LearnerId(self.serial));
         let leader = Side {
             server: target,
             generation: self.servers[target].generation,
@@ -128,10 +137,14 @@ impl World {
         self.act(server, generation, |peer, now, out| peer.leader_connected(now, out))
     }
 
-    pub(super) fn send_tree(&mut self, side: Side, learner: LearnerId) {
-        let Some(process) = self.process_of(side) else { return };
-        let dump = process.dump();
-        self.send_to_learner(side, learner, Packet::Snapshot(dump));
+    pub(super) fn send_tree(&mut self, side: Side, learner: LearnerId) -> Result<(), Stop> {
+        // What was committed so far is not sent again behind the tree.
+        self.commit(side)?;
+        if let Some(process) = self.process_of(side) {
+            let dump = process.dump();
+            self.send_to_learner(side, learner, Packet::Snapshot(dump));
+        }
+        Ok(())
     }
 
     pub(super) fn send_to_learner(&mut self, side: Side, learner: LearnerId, mut packet: Packet) {
@@ -147,7 +160,7 @@ impl World {
     }
 
     /// Whether a leader says something; one with a fault in its program may say something else instead.
-    fn passes(&mut self, side: Side, id: ConnId, message: &mut ToLearner) -> bool {
+    fn passes(&mut self, side: Side, id: LinkId, message: &mut ToLearner) -> bool {
         let delay = self.random.between(1, 20);
         let (now, acts) = (self.now, self.acts);
         let is_live = matches!(
@@ -188,7 +201,7 @@ impl World {
         }
     }
 
-    pub(super) fn send(&mut self, id: ConnId, by: Side, packet: Packet) {
+    pub(super) fn send(&mut self, id: LinkId, by: Side, packet: Packet) {
         let delay = self.delay();
         let at = self.now + delay;
         let Some(conn) = self.conns.get_mut(&id).filter(|conn| !conn.is_broken) else {
@@ -200,7 +213,7 @@ impl World {
         self.at(delay, Event::Deliver(id, packet));
     }
 
-    pub(super) fn deliver(&mut self, id: ConnId, packet: Packet) -> Outcome<()> {
+    pub(super) fn deliver(&mut self, id: LinkId, packet: Packet) -> Outcome<()> {
         let Some(conn) = self.conns.get_mut(&id).filter(|conn| !conn.is_broken) else {
             return Ok(());
         };
@@ -246,13 +259,35 @@ impl World {
                     peer.leader_said(ToLearner::Snap { zxid }, now, out);
                 })
             }
-            Packet::Sync(id) => self.sync_arrived(to, id),
-            Packet::Synced(id) => self.read(to, id),
+            Packet::Pong(sessions) => {
+                let now = self.now_at(to.server);
+                if let Some(process) = self.process_of(to) {
+                    for session in sessions {
+                        process.node.learner_heard_of(session, now);
+                    }
+                }
+                self.act(to.server, to.generation, |peer, now, out| {
+                    peer.learner_said(learner_id, &ToLeader::Pong, now, out);
+                })
+            }
+            Packet::Request(asked) => self.learner_asks(to, learner_id, &asked),
+            Packet::Revalidate(session, timeout_ms) => self.learner_revalidates(to, learner_id, session, timeout_ms),
+            Packet::Revalidated(session, is_valid) => {
+                self.revalidated(to, session, is_valid);
+                Ok(())
+            }
+            Packet::Synced => {
+                if let Some(process) = self.process_of(to) {
+                    process.node.synced();
+                    self.wants_turn(to);
+                }
+                Ok(())
+            }
         }
     }
 
     /// What a leader with a fault in its program remembers of what a learner says, and whether it listens.
-    fn hears_leader(&mut self, id: ConnId, message: &ToLeader) -> bool {
+    fn hears_leader(&mut self, id: LinkId, message: &ToLeader) -> bool {
         let bug = self.plan.bug;
         let Some(conn) = self.conns.get_mut(&id) else {
             return false;
@@ -273,7 +308,7 @@ impl World {
     }
 
     /// What a learner with a fault in its program does when its leader says something, and whether it goes on.
-    fn hears_learner(&mut self, id: ConnId, side: Side, message: &ToLearner) -> Outcome<bool> {
+    fn hears_learner(&mut self, id: LinkId, side: Side, message: &ToLearner) -> Outcome<bool> {
         let bug = self.plan.bug;
         let Some(conn) = self.conns.get_mut(&id) else {
             return Ok(false);
@@ -339,11 +374,11 @@ impl World {
 
     // Ends of connections.
 
-    pub(super) fn is_whole(&self, id: ConnId) -> bool {
+    pub(super) fn is_whole(&self, id: LinkId) -> bool {
         self.conns.get(&id).is_some_and(|conn| !conn.is_broken)
     }
 
-    pub(super) fn connections_of(&self, side: Side) -> Vec<ConnId> {
+    pub(super) fn connections_of(&self, side: Side) -> Vec<LinkId> {
         self.conns
             .iter()
             .filter(|(_, conn)| !conn.is_broken && (conn.leader == side || conn.learner == side))
@@ -358,7 +393,7 @@ impl World {
         }
     }
 
-    pub(super) fn close(&mut self, id: ConnId, by: Side) {
+    pub(super) fn close(&mut self, id: LinkId, by: Side) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let other = if conn.leader == by { conn.learner } else { conn.leader };
         let is_broken = std::mem::replace(&mut conn.is_broken, true);
@@ -369,7 +404,7 @@ impl World {
     }
 
     /// Ends a connection; both ends are told.
-    pub(super) fn cut(&mut self, id: ConnId) {
+    pub(super) fn cut(&mut self, id: LinkId) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         if !std::mem::replace(&mut conn.is_broken, true) {
             for side in [conn.leader, conn.learner] {
@@ -380,7 +415,7 @@ impl World {
     }
 
     /// Ends a connection; one end is not told.
-    pub(super) fn cut_unnoticed(&mut self, id: ConnId, by: Side) {
+    pub(super) fn cut_unnoticed(&mut self, id: LinkId, by: Side) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         if !std::mem::replace(&mut conn.is_broken, true) {
             for side in [conn.leader, conn.learner].into_iter().filter(|side| *side != by) {
@@ -390,7 +425,7 @@ impl World {
         }
     }
 
-    pub(super) fn lost(&mut self, id: ConnId, side: Side) -> Outcome<()> {
+    pub(super) fn lost(&mut self, id: LinkId, side: Side) -> Outcome<()> {
         let Some(conn) = self.conns.get_mut(&id) else {
             return Ok(());
         };

@@ -1,7 +1,9 @@
 //! Ensembles to which happens what a scenario says, and nothing by chance but the time that things take.
 
+use zebu_proto::CreateMode;
 use zebu_store::sim_disk::Fault;
 
+use super::clients::{Request, State};
 use super::*;
 
 /// An ensemble whose faults are commanded. Servers go by their place, from 0 on. No client does anything by itself.
@@ -9,16 +11,22 @@ use super::*;
 /// Everything that a campaign checks is checked here as well; what goes wrong is a [`Violation`].
 pub struct Ensemble {
     world: World,
+    /// The clients that go to one server, by server.
+    clients: BTreeMap<usize, usize>,
 }
 
 impl Ensemble {
     /// One in which no server runs yet.
     #[must_use]
     pub fn new(seed: u64, plan: Plan) -> Self {
+        let plan = Plan { clients: 0, ..plan };
         let mut world = World::new(seed, plan);
         world.queue.clear();
         world.is_healed = true;
-        Self { world }
+        Self {
+            world,
+            clients: BTreeMap::new(),
+        }
     }
 
     /// One that has been started, and serves.
@@ -31,6 +39,16 @@ impl Ensemble {
             ensemble.start(index)?;
         }
         ensemble.world.run_until(RECOVERY_MS_MAX, World::all_serve)?;
+        for index in 0..ensemble.world.servers.len() {
+            ensemble.client_at(index);
+        }
+        let all_in = |world: &World| {
+            world
+                .clients
+                .iter()
+                .all(|client| matches!(client.state, State::Open(_)))
+        };
+        ensemble.world.run_until(RECOVERY_MS_MAX, all_in)?;
         Ok(ensemble)
     }
 
@@ -116,6 +134,11 @@ impl Ensemble {
         self.world.servers[index].clock_ahead += ms;
     }
 
+    /// Sets a server's wall clock, by so much ahead or back. The monotonic one goes on.
+    pub fn set_clock(&mut self, index: usize, ms: i64) {
+        self.world.servers[index].wall_ahead += ms;
+    }
+
     /// Nothing that one server sends reaches the other any more.
     pub fn block(&mut self, from: usize, to: usize) {
         self.world.blocked.insert((from, to));
@@ -145,23 +168,39 @@ impl Ensemble {
         self.world.fail_disk_after(index, operations, fault);
     }
 
-    /// A client writes at a server; whether that leads, and has taken it.
+    /// Somebody makes a node at a server; whether that leads, and has taken it. Nobody's connection waits for the answer.
     ///
     /// # Errors
     /// The first violation.
     pub fn write(&mut self, index: usize) -> Result<bool, Violation> {
         let data = self.world.random.next();
-        let before = self.world.checker.proposals();
-        self.world.write(self.world.side(index), data)?;
-        Ok(self.world.checker.proposals() > before)
+        self.world.serial += 1;
+        let path = format!("/o{}", self.world.serial);
+        let request = Request::create(&path, CreateMode::Persistent, &data.to_be_bytes());
+        let side = self.world.side(index);
+        self.world.write_at(side, request.op(), request.body())
     }
 
-    /// A client sends `sync` to a server, and reads when that is answered: a stale read is a violation.
+    /// A client of a server, which goes to no other, sends `sync` and reads, if it is connected: a stale read is a violation.
     ///
     /// # Errors
     /// The first violation.
     pub fn sync_and_read(&mut self, index: usize) -> Result<(), Violation> {
-        self.world.sync(self.world.side(index))
+        let client = self.client_at(index);
+        self.world
+            .ask(client, vec![Request::sync(), Request::get("/k0", false, true)]);
+        Ok(())
+    }
+
+    fn client_at(&mut self, index: usize) -> usize {
+        match self.clients.get(&index) {
+            Some(client) => *client,
+            None => {
+                let client = self.world.add_client(Some(index));
+                self.clients.insert(index, client);
+                client
+            }
+        }
     }
 
     /// A server writes a snapshot, if it has nothing else to write.
